@@ -1,0 +1,36 @@
+# `make demo` and `make test` need Python 3.11+, make and a package index; each builds .venv if it is not there.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONWARNINGS ?= default
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check lint notebooks clean
+
+help:  ## Show what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "adcr needs Python 3.11 or newer; name one with: make PYTHON=python3.11 demo" >&2; exit 2; }
+	@echo "Building .venv (about a minute, once) ..."
+	@$(PYTHON) -m venv .venv
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch .venv/ready
+
+demo: .venv/ready  ## Simulate, check, train, compare and score, from nothing to the MLflow UI
+	@$(BIN)/python -m benchmarks.demo
+
+test: .venv/ready  ## Run the tests (under ten minutes on two cores)
+	@$(BIN)/pytest -n 2 -m 'not slow'
+
+test-all: .venv/ready  ## Run every test, the slow ones too
+	@$(BIN)/pytest -n 2
+
+lint: .venv/ready  ## Lint code and docstrings, and check types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+check: lint test  ## Lint, types, docstrings and tests
+
+clean:  ## Remove .venv and what runs have left behind
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,123 @@
+"""The front door: names each command, and loads its module only when it is called.
+
+`adcr --help` imports nothing beyond Python's own start-up; the commands themselves are Click commands in the `cli`
+module of each room.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+RESEARCH_USE = "Research use only; not a treatment recommendation."
+
+
+class Command(NamedTuple):
+    """Where a command lives (`module:attribute`) and its one-line help."""
+
+    target: str
+    help: str
+
+
+COMMANDS: dict[str, Command] = {
+    "cohort": Command("features.cli:cohort", "Check, import, simulate and describe cohort files"),
+    "catalogue": Command("features.cli:catalogue", "Look up biomarkers, ADCs and published trial results"),
+    "train": Command("training.cli:train", "Train, validate and track models of ADC response"),
+    "compare": Command("training.cli:compare", "Print the tracked runs of an experiment side by side"),
+    "score": Command("serving.cli:score", "Score a cohort file with a trained model"),
+    "ui": Command("serving.cli:ui", "Open the MLflow UI on this machine only"),
+}
+
+
+def usage() -> str:
+    """Text of `adcr --help`."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: adcr COMMAND [OPTIONS] [ARGUMENTS]",
+            "",
+            "Predict response to HER2-targeted antibody-drug conjugates from biomarkers.",
+            RESEARCH_USE,
+            "",
+            "Commands:",
+            *lines,
+            "",
+            "Options:",
+            "  --version  Show the version and exit",
+            "  --help     Show this message and exit",
+            "",
+            "'adcr COMMAND --help' tells more of a command.",
+            "",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The command line without the program's name; `sys.argv[1:]` by default.
+
+    Returns
+    -------
+    int
+        Exit code: 0 success; 2 an input that the user can mend; 4 tracking; 5 output; 130 interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name = arguments[0] if arguments else "--help"
+    if name in ("--help", "-h", "help"):
+        sys.stdout.write(usage())
+        return 0
+    if name == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"adcr {version('adcr')}\n")
+        return 0
+    if name not in COMMANDS:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, COMMANDS, n=1)
+        hint = f"Did you mean '{close[0]}'?" if close else "'adcr --help' lists the commands."
+        sys.stderr.write(f"adcr: there is no command '{name}'. {hint}\n")
+        return 2
+    return _run(name, arguments[1:])
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    # Telemetry must be off before mlflow is first imported, and an old model file must never be unpickled.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    from importlib import import_module
+
+    import click
+
+    from features.errors import AdcrError
+
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    try:
+        command: click.Command = getattr(import_module(module), attribute)
+        command.main(arguments, prog_name=f"adcr {name}", standalone_mode=False)
+    except AdcrError as error:
+        sys.stderr.write(f"adcr {name}: {error}\n")
+        return error.exit_code
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write(f"adcr {name}: interrupted; nothing half written was left.\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`adcr ... | head`): no error of the user's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Readers of public cohort formats, one file per format."""

@@ -1,0 +1,1 @@
+"""The mechanistic simulator of ADC response."""

@@ -1,0 +1,1 @@
+"""Model and cohort file to scores and reports."""

@@ -1,0 +1,1 @@
+"""Feature table to validated models and tracked runs."""
