@@ -1,0 +1,184 @@
+"""The commands `adcr cohort ...` and `adcr catalogue ...`: each parses its options and calls one function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(path_type=Path, dir_okay=True)
+_map = click.option(
+    "--map",
+    "mapping",
+    metavar="FILE|NAME",
+    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
+)
+_sheet = click.option("--sheet", help="Sheet of an Excel file that has several.")
+_encoding = click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of text.")
+_output = click.option(
+    "-o", "--output", type=_FILE, required=True, help="File to write; its suffix names the format."
+)
+
+
+@click.group(no_args_is_help=True)
+def cohort() -> None:
+    """Check, import, simulate and describe cohort files."""
+
+
+@cohort.command()
+@click.argument("file", type=_FILE)
+@_map
+@_sheet
+@_encoding
+@_json
+@click.option("--all", "list_all", is_flag=True, help="List every fault, not the first few of each kind.")
+@click.pass_context
+def check(
+    context: click.Context,
+    file: Path,
+    mapping: str | None,
+    sheet: str | None,
+    encoding: str | None,
+    as_json: bool,
+    list_all: bool,
+) -> None:
+    """Report what FILE holds and everything that is wrong with it.
+
+    FILE is CSV, TSV, Excel or Parquet, one row per treated patient. Exits with 2 if any row or column needs mending.
+    """
+    from features.cohort_file import read_cohort
+    from features.cohort_summary import summarise
+
+    summary = summarise(read_cohort(file, mapping=mapping, sheet=sheet, encoding=encoding))
+    click.echo(summary.to_json() if as_json else summary.to_text(list_all=list_all))
+    if summary.needs_mending:
+        context.exit(2)
+
+
+@cohort.command()
+@click.option("-o", "--output", type=_FILE, default="cohort_template.csv", show_default=True, help="File to write.")
+def template(output: Path) -> None:
+    """Write an example cohort file and, beside it, a dictionary of every column."""
+    from features.cohort_template import write_template
+
+    for path in write_template(output):
+        click.echo(f"wrote {path}")
+
+
+@cohort.command("import")
+@click.argument("source", type=_FILE)
+@_output
+@_map
+@_sheet
+@_encoding
+@click.option("--adc", help="ADC of every patient, where the source names none (default: none received).")
+@click.option(
+    "--per",
+    type=click.Choice(["patient", "sample"]),
+    default="patient",
+    show_default=True,
+    help="One row per patient or per sample of a cBioPortal study.",
+)
+def import_(
+    source: Path,
+    output: Path,
+    mapping: str | None,
+    sheet: str | None,
+    encoding: str | None,
+    adc: str | None,
+    per: str,
+) -> None:
+    """Turn SOURCE, a foreign table with a mapping or a cBioPortal study folder, into a cohort file."""
+    from features.cohort_import import import_cohort
+    from features.cohort_summary import summarise
+
+    imported = import_cohort(
+        source, output, mapping=mapping, sheet=sheet, encoding=encoding, adc=adc, per=per
+    )
+    click.echo(summarise(imported).to_text())
+    click.echo(f"wrote {output}")
+
+
+@cohort.command()
+@click.option("--patients", type=int, required=True, help="Number of patients.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
+@_output
+@click.option("--truth", type=_FILE, help="Also write each patient's true probabilities to this file.")
+@click.option("--world", type=int, default=0, show_default=True, help="World of effect sizes; 0: best estimates.")
+@click.option("--adcs", help="ADCs to draw from, with commas between: T-DM1,T-DXd.")
+@click.option("--setting", type=click.Choice(["neoadjuvant", "metastatic"]), help="Draw one setting only.")
+@click.option("--trial", help="Draw a published trial's population and arms: DESTINY-Breast03.")
+@click.option("--missing", type=float, help="Share of biomarker values that are missing, 0 to 0.9.")
+@click.option("--sites", type=int, default=1, show_default=True, help="Number of hospitals, each with its assay.")
+@click.option("--shift", is_flag=True, help="Shift assay platform and case mix, as another hospital would.")
+def simulate(
+    patients: int,
+    seed: int,
+    output: Path,
+    truth: Path | None,
+    world: int,
+    adcs: str | None,
+    setting: str | None,
+    trial: str | None,
+    missing: float | None,
+    sites: int,
+    shift: bool,
+) -> None:
+    """Simulate a cohort with the mechanism of ADC response, calibrated to published trials."""
+    from features.synthetic.cohort import write_cohort
+
+    written = write_cohort(
+        output,
+        patients=patients,
+        seed=seed,
+        truth=truth,
+        world=world,
+        adcs=adcs.split(",") if adcs else None,
+        setting=setting,
+        trial=trial,
+        missing=missing,
+        sites=sites,
+        shift=shift,
+    )
+    for path in written:
+        click.echo(f"wrote {path}")
+
+
+@click.group(no_args_is_help=True)
+def catalogue() -> None:
+    """Look up biomarkers, ADCs and published trial results, with their sources."""
+
+
+_format = click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "csv", "markdown"]),
+    default="text",
+    show_default=True,
+    help="How to print.",
+)
+
+
+def _table_command(kind: str, what: str) -> None:
+    @catalogue.command(kind, help=f"Print {what}.")
+    @_format
+    def table(output_format: str) -> None:
+        from features.catalogue_tables import render_table
+
+        click.echo(render_table(kind, output_format=output_format))
+
+
+_table_command("biomarkers", "every biomarker with its columns, mechanism step and directions")
+_table_command("adcs", "every ADC with payload, linker, drug-to-antibody ratio and bystander effect")
+_table_command("trials", "every published result with its verification")
+
+
+@catalogue.command()
+@click.argument("identifier")
+@_format
+def show(identifier: str, output_format: str) -> None:
+    """Print all that is known of IDENTIFIER: a biomarker, column, gene, ADC or trial."""
+    from features.catalogue_tables import render_record
+
+    click.echo(render_record(identifier, output_format=output_format))
