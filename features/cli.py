@@ -16,9 +16,7 @@ _map = click.option(
 _sheet = click.option("--sheet", help="Sheet of an Excel file that has several.")
 _encoding = click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of text.")
-_output = click.option(
-    "-o", "--output", type=_FILE, required=True, help="File to write; its suffix names the format."
-)
+_output = click.option("-o", "--output", type=_FILE, required=True, help="File to write; its suffix names the format.")
 
 
 @click.group(no_args_is_help=True)
@@ -93,9 +91,7 @@ def import_(
     from features.cohort_import import import_cohort
     from features.cohort_summary import summarise
 
-    imported = import_cohort(
-        source, output, mapping=mapping, sheet=sheet, encoding=encoding, adc=adc, per=per
-    )
+    imported = import_cohort(source, output, mapping=mapping, sheet=sheet, encoding=encoding, adc=adc, per=per)
     click.echo(summarise(imported).to_text())
     click.echo(f"wrote {output}")
 
