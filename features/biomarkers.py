@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -81,7 +82,7 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     maximum: float | None = None
     #: allowed levels, lowest first (ordinal and categorical only)
     levels: tuple[str, ...] = ()
-    #: other spellings of a level, as met in real files: {"3": "3+"}
+    #: other spellings of a level, as met in real files: {"3": "3+"}; of a binary measure to "0" or "1"
     level_synonyms: dict[str, str] = {}
     #: names met in real files; matched without case, spaces and punctuation
     synonyms: tuple[str, ...] = ()
@@ -121,13 +122,14 @@ class Biomarker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     effect: str = ""
     conflicts: str = ""
     note: str = ""
-    urls: tuple[str, ...] = ()
     #: row of the evidence table it was read from; "" for a measure added from a cohort
     evidence_row: str = ""
     #: False for an alteration acquired under therapy, which must not be a baseline feature
     baseline: bool = True
-    #: False where the sign is unreliable or the number unverified (contradictions A20, A21): never used by a model
+    #: False where the source contradicts itself on the sign (p27, miR-221): never used by a model
     usable: bool = True
+    #: symbol without whose measures in the model the directions say nothing (CDK12 is co-amplified with ERBB2)
+    conditional_on: str = ""
 
 
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,7 +145,7 @@ def biomarkers() -> Mapping[str, Biomarker]:
     Mapping of str to Biomarker
     """
     text = files("features").joinpath("biomarkers.toml").read_bytes()
-    return {b.id: b for b in msgspec.toml.decode(text, type=_Document).biomarker}
+    return MappingProxyType({b.id: b for b in msgspec.toml.decode(text, type=_Document).biomarker})
 
 
 @cache
@@ -154,25 +156,25 @@ def measures() -> Mapping[str, Measure]:
     -------
     Mapping of str to Measure
     """
-    return {m.id: m for b in biomarkers().values() for m in b.measures}
+    return MappingProxyType({m.id: m for b in biomarkers().values() for m in b.measures})
 
 
 @cache
 def biomarker_of() -> Mapping[str, Biomarker]:
-    """The biomarker that each measure belongs to, by measure id.
+    """Look up the biomarker that each measure belongs to, by measure id.
 
     Returns
     -------
     Mapping of str to Biomarker
     """
-    return {m.id: b for b in biomarkers().values() for m in b.measures}
+    return MappingProxyType({m.id: b for b in biomarkers().values() for m in b.measures})
 
 
 def monotone_sign(measure_id: str, routes: Iterable[Route]) -> int:
     """Sign that a model may be held to for a measure, given the routes of the cohort's ADCs.
 
     Only where the direction is known on every route, agrees over all of them, is not conflicting, and the biomarker
-    is a usable baseline feature.
+    is a usable baseline feature whose sign does not hang on another biomarker.
 
     Parameters
     ----------
@@ -187,7 +189,7 @@ def monotone_sign(measure_id: str, routes: Iterable[Route]) -> int:
         +1: response may only rise with the value; -1: only fall; 0: unconstrained.
     """
     biomarker = biomarker_of()[measure_id]
-    if not (biomarker.baseline and biomarker.usable):
+    if not (biomarker.baseline and biomarker.usable) or biomarker.conditional_on:
         return 0
     signs = set()
     for route in routes:
