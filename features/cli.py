@@ -101,6 +101,7 @@ def import_(
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
 @_output
 @click.option("--truth", type=_FILE, help="Also write each patient's true probabilities to this file.")
+@click.option("--oracle", type=_FILE, help="Also write the best attainable scores and true effects (JSON).")
 @click.option("--world", type=int, default=0, show_default=True, help="World of effect sizes; 0: best estimates.")
 @click.option("--adcs", help="ADCs to draw from, with commas between: T-DM1,T-DXd.")
 @click.option("--setting", type=click.Choice(["neoadjuvant", "metastatic"]), help="Draw one setting only.")
@@ -113,6 +114,7 @@ def simulate(
     seed: int,
     output: Path,
     truth: Path | None,
+    oracle: Path | None,
     world: int,
     adcs: str | None,
     setting: str | None,
@@ -122,23 +124,53 @@ def simulate(
     shift: bool,
 ) -> None:
     """Simulate a cohort with the mechanism of ADC response, calibrated to published trials."""
-    from features.synthetic.cohort import write_cohort
+    from features.progress_bar import LateProgressBar
+    from features.synthetic import write_cohort
+    from features.synthetic.oracle import write_oracle
 
-    written = write_cohort(
-        output,
-        patients=patients,
-        seed=seed,
-        truth=truth,
-        world=world,
-        adcs=adcs.split(",") if adcs else None,
-        setting=setting,
-        trial=trial,
-        missing=missing,
-        sites=sites,
-        shift=shift,
-    )
+    names = [name.strip() for name in adcs.split(",")] if adcs else None
+    with LateProgressBar(f"simulating {output.name}", "patients") as progress:
+        written = write_cohort(
+            output,
+            patients=patients,
+            seed=seed,
+            truth=truth,
+            world=world,
+            adcs=names,
+            setting=setting,
+            trial=trial,
+            missing=missing,
+            sites=sites,
+            shift=shift,
+            threads=2,
+            progress=lambda done: progress(done, patients),
+        )
+    if oracle:
+        written = (
+            *written,
+            write_oracle(
+                oracle, patients=patients, seed=seed, world=world, adcs=names, setting=setting, trial=trial
+            ),
+        )
     for path in written:
         click.echo(f"wrote {path}")
+
+
+@cohort.command("calibrate-report")
+@_output
+@click.option("--cohorts", type=_FILE, help="Folder of real cohorts whose biomarker shares are compared.")
+@click.option("--worlds", type=click.IntRange(1), default=40, show_default=True, help="Worlds behind the intervals.")
+def calibrate_report(output: Path, cohorts: Path | None, worlds: int) -> None:
+    """Write a page that sets the simulator beside the published trials it was calibrated to, and those held out."""
+    from features.progress_bar import LateProgressBar
+    from features.synthetic.calibration_report import write_calibration_report
+
+    with LateProgressBar("simulating the trials", "worlds") as progress:
+        checks = write_calibration_report(output, cohorts=cohorts, worlds=worlds, progress=progress)
+    for fitted, role in ((True, "fitted"), (False, "held-out")):
+        inside = [check.inside for check in checks if (check.anchor.role == "fitted") is fitted]
+        click.echo(f"{sum(inside)} of {len(inside)} {role} results lie inside the published 95% interval")
+    click.echo(f"wrote {output}")
 
 
 @click.group(no_args_is_help=True)

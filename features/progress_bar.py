@@ -1,0 +1,74 @@
+"""A progress bar for whatever takes more than a second, where someone is looking."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import Progress, TaskID
+
+#: Work that is done sooner needs no bar.
+PATIENCE_SECONDS = 1.0
+
+
+class LateProgressBar:
+    """Bar on standard error that appears after a second and is gone when the block is left.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    unit : str
+        What is counted.
+    enabled : bool
+        False, or a standard error that is no terminal, gives no bar.
+    """
+
+    def __init__(self, label: str, unit: str = "rows", *, enabled: bool = True) -> None:
+        self._label, self._unit = label, unit
+        self._enabled = enabled and sys.stderr.isatty()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._timer: threading.Timer | None = None
+
+    def __enter__(self) -> Self:
+        if self._enabled:
+            from rich import progress
+            from rich.console import Console
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}", markup=False),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn(self._unit),
+                progress.TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(self._label, total=None)
+            self._timer = threading.Timer(PATIENCE_SECONDS, self._bar.start)
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer and self._bar:
+            self._timer.cancel()
+            self._timer.join()
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is.
+
+        Parameters
+        ----------
+        done, total : int
+        """
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
