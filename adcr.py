@@ -91,6 +91,7 @@ def _run(name: str, arguments: list[str]) -> int:
     # Telemetry must be off before mlflow is first imported, and an old model file must never be unpickled.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from importlib import import_module
 
     import click
@@ -100,7 +101,9 @@ def _run(name: str, arguments: list[str]) -> int:
     module, _, attribute = COMMANDS[name].target.partition(":")
     try:
         command: click.Command = getattr(import_module(module), attribute)
-        command.main(arguments, prog_name=f"adcr {name}", standalone_mode=False)
+        # Without standalone mode, click returns the code of `context.exit(2)` where it would otherwise raise.
+        code = command.main(arguments, prog_name=f"adcr {name}", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except AdcrError as error:
         sys.stderr.write(f"adcr {name}: {error}\n")
         return error.exit_code
@@ -116,7 +119,6 @@ def _run(name: str, arguments: list[str]) -> int:
         # The reader of our output went away (`adcr ... | head`): no error of the user's.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return 0
 
 
 if __name__ == "__main__":

@@ -148,9 +148,7 @@ def simulate(
     if oracle:
         written = (
             *written,
-            write_oracle(
-                oracle, patients=patients, seed=seed, world=world, adcs=names, setting=setting, trial=trial
-            ),
+            write_oracle(oracle, patients=patients, seed=seed, world=world, adcs=names, setting=setting, trial=trial),
         )
     for path in written:
         click.echo(f"wrote {path}")

@@ -140,7 +140,7 @@ class ColumnNote:
 
 
 _CONTEXT_NOTES = {
-    "patient_id": ("study number of the patient; always text", "any text but blank"),
+    "patient_id": ("study number of the patient", "any text, kept as written"),
     "adc": ("antibody-drug conjugate received", f"a name of `adcr catalogue adcs`, or '{NO_ADC}' (comparator arm)"),
     "partner_drugs": ("drugs given with the ADC", "any text"),
     "arm": ("arm of the trial, as the trial names it", "any text"),

@@ -79,7 +79,7 @@ def test_the_summary_counts_by_quantity_and_role() -> None:
 
 
 def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot write here"):
+    with pytest.raises(OutputError, match="its folder does not exist"):
         write_calibration_report(tmp_path / "nowhere" / "r.html", worlds=1)
     assert list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,7 @@ from features.synthetic.findings import key_findings, published_shares
 from features.synthetic.fitted_parameters import fitted_parameters
 from features.synthetic.parameters import COMPARATOR_ROUTE, constants, effects, modelled_adcs
 from features.synthetic.real_marginals import MarginalCheck, compare_marginals
-from features.synthetic.whole_file import write_whole
+from features.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

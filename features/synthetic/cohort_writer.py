@@ -15,7 +15,7 @@ import pyarrow.parquet
 from features.errors import InputError, OutputError
 from features.synthetic.enrolment import plan_enrolment
 from features.synthetic.simulator import Simulator, blocks_of
-from features.synthetic.whole_file import whole_file
+from features.whole_file import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

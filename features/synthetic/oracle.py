@@ -17,7 +17,7 @@ from features.synthetic.cohort import simulate_cohort
 from features.synthetic.enrolment import plan_enrolment
 from features.synthetic.parameters import effects, marginal
 from features.synthetic.simulator import COMPARED_REGIMENS, Block, Simulator, blocks_of
-from features.synthetic.whole_file import write_whole
+from features.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,0 +1,151 @@
+"""Foreign tables and public studies turned into cohort files, with a record of what was read, left out and lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from features.adcs import adc_names, resolve_adc
+from features.cohort import NO_ADC, CohortSource
+from features.cohort_columns import ORIGIN_COLUMN, column_notes
+from features.cohort_file import cohort_from_text
+from features.cohort_summary import summarise
+from features.cohort_writer import check_output, write_cohort_file
+from features.column_names import measure_names, normalise_name
+from features.errors import InputError
+from features.mapping_file import ColumnMapping, TableMapping, load_mapping
+from features.near_names import near_name
+from features.public.cbioportal import read_study
+from features.table_file import digest, read_table
+from features.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from features.cohort import Cohort
+    from features.text_table import TextTable
+
+#: Before the name of an unused column that would otherwise be taken for a column of a cohort.
+FOREIGN_PREFIX = "source_"
+
+
+def import_cohort(
+    source: Path | str,
+    output: Path | str,
+    *,
+    mapping: TableMapping | Path | str | None = None,
+    sheet: str | None = None,
+    encoding: str | None = None,
+    adc: str | None = None,
+    per: Literal["patient", "sample"] | str = "patient",
+) -> Cohort:
+    """Turn a foreign table or a cBioPortal study folder into a cohort file.
+
+    Beside it, `<output>.import.json` records what each column was read from, what was normalised, every fault, and the
+    columns and rows that were left out.
+
+    Parameters
+    ----------
+    source : pathlib.Path or str
+        A table, or a study folder.
+    output : pathlib.Path or str
+        Cohort file to write; its suffix names the format.
+    mapping : TableMapping, pathlib.Path or str, optional
+        How to read it: a mapping file, or the name of a mapping shipped with adcr. For a study that a mapping is
+        shipped for, that is the default.
+    sheet, encoding : str, optional
+        As for `read_cohort`.
+    adc : str, optional
+        ADC of every patient, where the source names none.
+    per : {"patient", "sample"}, default "patient"
+        One row per patient or per sample of a study.
+
+    Returns
+    -------
+    Cohort
+        As written.
+
+    Raises
+    ------
+    InputError
+        If the source or mapping cannot be used.
+    OutputError
+        If the file cannot be written; nothing half is left behind.
+    """
+    source, output = Path(source), Path(output)
+    check_output(output)
+    chosen = load_mapping(mapping) if isinstance(mapping, str | Path) else mapping
+    received = _known_adc(adc) if adc is not None else None
+    used: TableMapping | None
+    if source.is_dir():
+        study = read_study(source, mapping=chosen, adc=received, per="sample" if per == "sample" else "patient")
+        cohort = cohort_from_text(study.table, mapping=study.mapping, source=study.source)
+        used = study.mapping
+    else:
+        table = read_table(source, sheet=sheet or (chosen.sheet if chosen else "") or None, encoding=encoding)
+        used = _with_adc(chosen, received, table)
+        origin = CohortSource(name=source.name, path=source, sha256=digest(source))
+        cohort = cohort_from_text(table, mapping=used, source=origin)
+    write_cohort_file(_canonical(cohort), output)
+    _write_record(output, cohort, used)
+    return cohort
+
+
+def _known_adc(adc: str) -> str:
+    if adc.strip().casefold() == NO_ADC:
+        return NO_ADC
+    found = resolve_adc(adc)
+    if found is None:
+        names = ", ".join(sorted(set(adc_names().values()))[:8])
+        raise InputError(f"'{adc}' is not an ADC of the catalogue.", where="--adc", mend=f"Use 'none', or {names}...")
+    return found[0]
+
+
+def _with_adc(mapping: TableMapping | None, adc: str | None, table: TextTable) -> TableMapping | None:
+    """Add the ADC of every patient to a mapping."""
+    if adc is None:
+        return mapping
+    import msgspec
+
+    base = mapping or TableMapping(columns={})
+    if "adc" not in base.columns and any(measure_names().get(normalise_name(n)) == ("adc",) for n in table.columns):
+        raise InputError("the table has a column of ADCs.", where="--adc", mend="Leave the option out.")
+    return msgspec.structs.replace(base, columns={**base.entries(), "adc": ColumnMapping(constant=adc)})
+
+
+def _canonical(cohort: Cohort) -> pd.DataFrame:
+    """Patients with the mark of their origin, and unused columns under names that mean nothing to a reader."""
+    patients = cohort.patients.copy()
+    known = {note.column for note in column_notes()}
+    renamed: dict[str, str] = {}
+    taken = {str(name).casefold() for name in patients.columns if name in known}
+    for name in patients.columns:
+        if name in known:
+            continue
+        text = str(name)
+        means = text.casefold() in taken or normalise_name(text) in measure_names() or near_name(text)
+        new = f"{FOREIGN_PREFIX}{text}" if means else text
+        while new.casefold() in taken:
+            new = f"{FOREIGN_PREFIX}{new}"
+        taken.add(new.casefold())
+        renamed[text] = new
+    patients = patients.rename(columns=renamed)
+    last_known = sum(name in known for name in patients.columns)
+    patients.insert(last_known, ORIGIN_COLUMN, pd.Series([cohort.source.kind] * len(patients), dtype="str"))
+    return patients
+
+
+def _write_record(output: Path, cohort: Cohort, mapping: TableMapping | None) -> None:
+    summary = summarise(cohort).to_dict()
+    record: dict[str, Any] = {
+        "source": {"name": cohort.source.name, "sha256": cohort.source.sha256, "origin": cohort.source.kind},
+        "mapping": None
+        if mapping is None
+        else {key: getattr(mapping, key) for key in ("name", "title", "citation", "licence", "note")},
+        "output": {"name": output.name, "sha256": digest(output), "rows": len(cohort.rows)},
+        **summary,
+    }
+    target = output.with_name(f"{output.name}.import.json")
+    with whole_file(target) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

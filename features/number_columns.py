@@ -1,0 +1,275 @@
+"""Numbers of a cohort file, read strictly: no hexadecimal, no underscores, no guess between 1,5 and 1.5."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum, auto
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features import fault_rules as rules
+from features.text_column import is_missing_word, note_missing_words
+from features.units import UNIT_WORDS, conversion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from features.faults import FaultLog, Rule
+    from features.text_column import TextColumn
+
+#: Whole numbers that many databases write for "missing".
+SENTINELS = (-9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)
+#: Numbers that Arrow may convert in bulk; anything else is read one by one.
+_PLAIN = r"^-?[0-9]{1,40}(\.[0-9]{1,40})?$"
+_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?"
+#: Full-width signs, and the kinds of minus that word processors put in the place of "-".
+_CHARACTERS = {
+    **{0xFF10 + digit: str(digit) for digit in range(10)},
+    0xFF0E: ".",
+    0xFF0C: ",",
+    0xFF0B: "+",
+    0xFF0D: "-",
+    **dict.fromkeys((0x2212, 0x2013, 0x2010, 0x2011), "-"),
+}
+
+
+class Form(IntEnum):
+    """How a cell of a numeric column is written."""
+
+    PLAIN = auto()
+    MISSING = auto()
+    DECIMAL_COMMA = auto()
+    THOUSANDS = auto()
+    PERCENT = auto()
+    UNIT = auto()
+    OTHER_UNIT = auto()
+    BOUND = auto()
+    DATE = auto()
+    NOT_FINITE = auto()
+    NO_NUMBER = auto()
+
+
+#: Tried in this order.
+_PATTERNS = {
+    Form.PLAIN: re.compile(rf"({_NUMBER})"),
+    Form.PERCENT: re.compile(rf"({_NUMBER})\s*%"),
+    Form.THOUSANDS: re.compile(
+        r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?"  # 1,234.5
+        r"|[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]*"  # 1.234,5
+    ),
+    Form.DECIMAL_COMMA: re.compile(r"([-+]?[0-9]*,[0-9]+)"),
+    Form.NOT_FINITE: re.compile(r"[-+]?inf(?:inity)?", re.IGNORECASE),
+    Form.BOUND: re.compile(
+        rf"(?:[<>]=?|[\u2264\u2265~]|up to|over|under)\s*{_NUMBER}\s*%?|{_NUMBER}\s*(?:-|to)\s*{_NUMBER}\s*%?"
+    ),
+    Form.DATE: re.compile(r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}(?:[T ].*)?|[0-9]{1,2}[-./][0-9]{1,2}[-./][0-9]{2,4}"),
+    Form.UNIT: re.compile(rf"({_NUMBER})\s*([A-Za-z/%][A-Za-z0-9/ %-]*)"),
+}
+_BAD_FORMS: dict[Form, Rule] = {
+    Form.THOUSANDS: rules.THOUSANDS,
+    Form.OTHER_UNIT: rules.OTHER_UNIT,
+    Form.BOUND: rules.BOUND,
+    Form.DATE: rules.DATE_IN_NUMBER,
+    Form.NOT_FINITE: rules.NOT_FINITE,
+    Form.NO_NUMBER: rules.NOT_A_NUMBER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """What the numbers of a column mean and which are possible.
+
+    Attributes
+    ----------
+    unit : str
+        Unit of the catalogue; values come out in it.
+    low, high : float or None
+        Smallest and largest possible value, both allowed.
+    declared : str or None
+        Unit that the user's mapping says the file is in.
+    """
+
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    declared: str | None = None
+
+
+def read_numbers(column: TextColumn, span: NumberRange, log: FaultLog) -> NDArray[np.float64]:
+    """Read a numeric column.
+
+    Parameters
+    ----------
+    column : TextColumn
+    span : NumberRange
+        Unit and possible values.
+    log : FaultLog
+        Takes every fault, with row, value and mend.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,)
+        In the catalogue's unit; missing and faulty cells are NaN.
+    """
+    values, forms = _parse(column, span)
+    note_missing_words(column, forms == Form.MISSING, log)
+    values = _settle_commas(column, values, forms, log)
+    values = _settle_units(column, values, forms, span, log)
+    for form, rule in _BAD_FORMS.items():
+        column.report(rule, forms == form, log, unit=span.declared or span.unit)
+    values = _check_range(column, values, span, log)
+    return column.spread(values, np.nan)
+
+
+def _parse(column: TextColumn, span: NumberRange) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """Value and form of each distinct text; commas, units and ranges are judged later, over the whole column."""
+    size = len(column.arrow)
+    values = np.full(size, np.nan)
+    forms = np.full(size, Form.PLAIN, dtype=np.int8)
+    texts = column.arrow
+    plain = pc.match_substring_regex(texts, _PLAIN).to_numpy(zero_copy_only=False).astype(bool)
+    if plain.any():
+        values[plain] = texts.filter(pa.array(plain)).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    for position in np.flatnonzero(~plain):
+        forms[position], values[position] = _parse_one(column.distinct[position], span)
+    infinite = np.isinf(values)
+    forms[infinite] = Form.NOT_FINITE
+    values[infinite] = np.nan
+    return values, forms
+
+
+def _parse_one(written: str, span: NumberRange) -> tuple[Form, float]:
+    text = written.translate(_CHARACTERS)
+    if is_missing_word(text):
+        return Form.MISSING, np.nan
+    for form, pattern in _PATTERNS.items():
+        if found := pattern.fullmatch(text):
+            return _value(form, found, span)
+    return Form.NO_NUMBER, np.nan
+
+
+def _value(form: Form, found: re.Match[str], span: NumberRange) -> tuple[Form, float]:
+    if form is Form.UNIT:
+        unit = UNIT_WORDS.get(found[2].strip().casefold())
+        if unit is None:
+            return Form.NO_NUMBER, np.nan
+        if unit != (span.declared or span.unit):
+            return Form.OTHER_UNIT, np.nan
+    if form in (Form.PLAIN, Form.PERCENT, Form.DECIMAL_COMMA, Form.UNIT):
+        return form, float(found[1].replace(",", "."))
+    return form, np.nan
+
+
+def _settle_commas(
+    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], log: FaultLog
+) -> NDArray[np.float64]:
+    """Read decimal commas where the whole column agrees; "1,234" alone may be either and is put aside."""
+    comma = forms == Form.DECIMAL_COMMA
+    if comma.any():
+        pointed = (forms == Form.PLAIN) & _with(column, lambda text: "." in text)
+        if pointed.any():
+            examples = {"comma": _first(column, comma), "point": _first(column, pointed)}
+            log.note(rules.DECIMAL_MIXED, column=column.name, **examples)
+        else:
+            # Beside "1,5" a value such as "0,125" or "1,234" is a decimal number too.
+            alike = (forms == Form.THOUSANDS) & _with(column, lambda text: text.count(",") == 1 and "." not in text)
+            for position in np.flatnonzero(alike):
+                values[position] = float(column.distinct[position].translate(_CHARACTERS).replace(",", "."))
+            forms[alike] = Form.DECIMAL_COMMA
+            number = int(column.counts()[comma | alike].sum())
+            log.note(rules.DECIMAL_COMMA, column=column.name, number=number)
+    unusual = np.isfinite(values) & ~_ascii(column)
+    if unusual.any():
+        number = int(column.counts()[unusual].sum())
+        log.note(rules.CHARACTERS, column=column.name, value=_first(column, unusual), number=number)
+    return values
+
+
+def _settle_units(
+    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], span: NumberRange, log: FaultLog
+) -> NDArray[np.float64]:
+    counts = column.counts()
+    percent = forms == Form.PERCENT
+    if percent.any():
+        values = _settle_percent(column, values, forms, span, log)
+    in_unit = forms == Form.UNIT
+    if in_unit.any():
+        log.note(
+            rules.UNIT_READ, column=column.name, number=int(counts[in_unit].sum()), unit=span.declared or span.unit
+        )
+    if span.declared is None:
+        _doubt_percent(column, values, percent, span, log)
+        return values
+    factor = conversion(span.declared, span.unit)
+    impossible = (values > 1.0) if span.declared == "fraction" else np.zeros(len(values), dtype=bool)
+    if factor is None or impossible.any():
+        value = _first(column, impossible) if impossible.any() else _first(column, np.isfinite(values))
+        number = int(counts[impossible].sum()) if impossible.any() else len(column)
+        log.note(rules.UNIT_CONFLICT, column=column.name, value=value, number=number, unit=span.declared)
+        return np.full_like(values, np.nan)
+    if factor != 1.0:
+        number = int(counts[np.isfinite(values)].sum())
+        log.note(rules.CONVERTED, column=column.name, number=number, unit_from=span.declared, unit=span.unit)
+        values = values * factor
+    return values
+
+
+def _settle_percent(
+    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], span: NumberRange, log: FaultLog
+) -> NDArray[np.float64]:
+    """Read "20%" where every value has the sign or the unit is declared; beside bare numbers it is put aside."""
+    percent = forms == Form.PERCENT
+    bare = np.isfinite(values) & ~percent
+    unit = span.declared or span.unit
+    if unit not in ("percent", "fraction"):
+        column.report(rules.OTHER_UNIT, percent, log, unit=unit)
+    elif bare.any() and span.declared != "percent":
+        column.report(rules.PERCENT_SIGN, percent, log)
+    else:
+        log.note(rules.PERCENT_READ, column=column.name, number=int(column.counts()[percent].sum()), unit=unit)
+        # The sign itself declares the unit, so a fraction column that writes percent is divided by 100 here.
+        return np.where(percent, values / 100.0, values) if unit == "fraction" else values
+    return np.where(percent, np.nan, values)
+
+
+def _doubt_percent(
+    column: TextColumn, values: NDArray[np.float64], percent: NDArray[np.bool_], span: NumberRange, log: FaultLog
+) -> None:
+    known = values[np.isfinite(values) & (column.counts() > 0)]
+    if span.unit == "percent" and not percent.any() and known.size and known.max() <= 1.0 and known.max() > 0.0:
+        log.note(rules.UNIT_DOUBT, column=column.name)
+
+
+def _check_range(
+    column: TextColumn, values: NDArray[np.float64], span: NumberRange, log: FaultLog
+) -> NDArray[np.float64]:
+    low = -np.inf if span.low is None else span.low
+    high = np.inf if span.high is None else span.high
+    outside = (values < low) | (values > high)
+    if span.declared in (None, span.unit):
+        # No biomarker reaches -9 and the like by measurement, even where the range would allow it.
+        coded = np.isin(values, SENTINELS) & (outside | (values < 0))
+        column.report(rules.SENTINEL, coded, log)
+        outside &= ~coded
+        values = np.where(coded, np.nan, values)
+    unit = "" if span.unit in ("z-score", "ratio", "level") else f" {span.unit}"
+    column.report(rules.OUT_OF_RANGE, outside, log, low=f"{low:g}", high=f"{high:g}", unit=unit)
+    return np.where(outside, np.nan, values)
+
+
+def _ascii(column: TextColumn) -> NDArray[np.bool_]:
+    return np.asarray(pc.string_is_ascii(column.arrow).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _with(column: TextColumn, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
+    return np.fromiter((holds(text) for text in column.distinct), dtype=bool, count=len(column.distinct))
+
+
+def _first(column: TextColumn, chosen: NDArray[np.bool_]) -> str:
+    return column.distinct[int(np.flatnonzero(chosen)[0])] if chosen.any() else ""

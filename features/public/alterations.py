@@ -1,0 +1,226 @@
+"""Gene alterations of a cBioPortal study as the yes/no measures of the catalogue, one value per sample.
+
+A value is given only where the sample was profiled for the gene: by the gene-panel matrix and the panel's genes, else
+by the study's own lists. Everything else is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from features import fault_rules as rules
+from features.biomarkers import measures
+from features.public.gene_coverage import GeneCoverage
+from features.public.study_folder import data_lines
+from features.text_table import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from features.cohort import Fault
+    from features.public.gene_coverage import Profile
+    from features.public.study_folder import StudyFolder
+
+#: Variant classes that the portal leaves out by default, but for the promoter of TERT (cBioPortal file formats, MAF).
+LEFT_OUT_CLASSES = frozenset({"Silent", "Intron", "IGR", "3'UTR", "5'UTR", "3'Flank", "5'Flank"})
+_PROMOTER_KEPT = ("TERT", "5'Flank")
+#: Variant classes that cut the protein short.
+TRUNCATING_CLASSES = frozenset(
+    {"Nonsense_Mutation", "Frame_Shift_Del", "Frame_Shift_Ins", "Splice_Site", "Translation_Start_Site"}
+)
+#: Discrete copy-number calls. The portal reads -1.5, a partial deletion, as -2; so does adcr.
+_DEEP, _PARTIAL, _SHALLOW, _AMPLIFIED = "-2", "-1.5", "-1", "2"
+#: Measures of single variants: gene and protein changes.
+_VARIANTS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "erbb2_l755s_mutated": ("ERBB2", frozenset({"p.L755S", "p.L755P"})),
+    "erbb2_activating_mutated": ("ERBB2", frozenset({"p.V777L", "p.S310F", "p.D769H"})),
+    "erbb2_d582n_mutated": ("ERBB2", frozenset({"p.D582N"})),
+    "tsc2_p1450r_mutated": ("TSC2", frozenset({"p.P1450R"})),
+}
+#: Losses that a truncating mutation counts as too. PTEN is not among them: the trials' PTEN loss is loss of the
+#: protein, which a deep deletion implies and one truncated allele does not.
+_LOSS_BY_MUTATION = ("nf1_loss", "arid1a_loss")
+_LOSS_BY_DELETION = ("pten_loss", *_LOSS_BY_MUTATION)
+_MAF_COLUMNS = ("Hugo_Symbol", "Variant_Classification", "Tumor_Sample_Barcode")
+
+
+@dataclass
+class Calls:
+    """Calls of one gene.
+
+    Attributes
+    ----------
+    copy_number : dict of str to str
+        Discrete call by sample, as written.
+    variants : dict of str to list of (str, str)
+        Variant class and protein change of each mutation by sample.
+    """
+
+    copy_number: dict[str, str] = field(default_factory=dict)
+    variants: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def altered(self) -> set[str]:
+        """Tell the samples with a mutation, or with a copy-number call other than 0."""
+        return {*self.variants, *(s for s, call in self.copy_number.items() if call not in ("", "NA", "0"))}
+
+
+@dataclass(frozen=True)
+class Alterations:
+    """Measures of a study by column and sample, absent where not profiled, and what was noted while reading."""
+
+    columns: dict[str, dict[str, str]]
+    notes: tuple[Fault, ...]
+
+
+def read_alterations(study: StudyFolder, samples: Sequence[str]) -> Alterations:
+    """Read copy-number and mutation measures of the catalogue from a study.
+
+    Parameters
+    ----------
+    study : StudyFolder
+    samples : sequence of str
+        Every sample of the study.
+
+    Returns
+    -------
+    Alterations
+    """
+    notes: list[Fault] = []
+    genes = sorted({gene for gene, _ in _measured_genes().values()})
+    calls = {gene: Calls() for gene in genes}
+    levels = _read_copy_number(study, calls)
+    sequenced = _read_mutations(study, calls, notes)
+    altered = {gene: frozenset(found.altered()) for gene, found in calls.items()}
+    covered = GeneCoverage(study, samples, altered=altered)
+    columns = {}
+    for measure, (gene, kind) in _measured_genes().items():
+        if kind not in study.files:
+            continue
+        listed = calls[gene].copy_number if kind == "copy_number" else sequenced
+        values = _values(measure, kind, calls[gene], covered.samples(measure, gene, kind, listed), levels)
+        if values:
+            columns[measure] = values
+    notes += [*covered.notes(), *_copy_number_notes(calls, levels)]
+    return Alterations(columns, tuple(notes))
+
+
+def _measured_genes() -> dict[str, tuple[str, Profile]]:
+    """Gene of each measure that a study may hold, and whether copy number or mutations tell it."""
+    found: dict[str, tuple[str, Profile]] = {"erbb2_deletion": ("ERBB2", "copy_number")}
+    for measure in measures():
+        gene, _, state = measure.rpartition("_")
+        if measure in _VARIANTS:
+            found[measure] = (_VARIANTS[measure][0], "mutations")
+        elif measure in _LOSS_BY_DELETION or (state == "amplified" and not gene.startswith("mir")):
+            found[measure] = (gene.upper(), "copy_number")
+        elif state == "mutated" and "_" not in gene:
+            found[measure] = (gene.upper(), "mutations")
+    return found
+
+
+def _read_copy_number(study: StudyFolder, calls: Mapping[str, Calls]) -> frozenset[str]:
+    """Fill in the calls of the wanted genes; return every level that the study uses for any of them."""
+    path = study.files.get("copy_number")
+    if path is None:
+        return frozenset()
+    lines = data_lines(path)
+    header = next(lines, [])
+    fixed = {"Hugo_Symbol", "Entrez_Gene_Id", "Cytoband"}
+    if "Sample_Id" in header and "Value" in header:
+        gene_at, sample_at, value_at = header.index("Hugo_Symbol"), header.index("Sample_Id"), header.index("Value")
+        for cells in lines:
+            if len(cells) > max(gene_at, sample_at, value_at) and cells[gene_at] in calls:
+                calls[cells[gene_at]].copy_number[cells[sample_at]] = cells[value_at].strip()
+        return _levels(calls)
+    gene_at = _position(path, header, "Hugo_Symbol")
+    seen: set[str] = set()
+    for cells in lines:
+        seen.update(cells[1:])
+        if len(cells) > gene_at and cells[gene_at] in calls:
+            pairs = zip(header, cells, strict=False)
+            calls[cells[gene_at]].copy_number.update({s: c.strip() for s, c in pairs if s not in fixed})
+    return frozenset(level for level in seen if level in (_DEEP, _PARTIAL, _SHALLOW, "0", "1", _AMPLIFIED))
+
+
+def _position(path: Path, header: Sequence[str], name: str) -> int:
+    if name not in header:
+        raise refuse(path.name, rules.MISSING_COLUMN, needed=name, hint="", meaning=name)
+    return header.index(name)
+
+
+def _levels(calls: Mapping[str, Calls]) -> frozenset[str]:
+    return frozenset(level for gene in calls.values() for level in gene.copy_number.values())
+
+
+def _read_mutations(study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault]) -> frozenset[str]:
+    """Fill in the mutations of the wanted genes by the portal's own filter; return the samples that were sequenced."""
+    path = study.files.get("mutations")
+    if path is None:
+        return frozenset()
+    lines = data_lines(path)
+    header = next(lines, [])
+    at = {name: _position(path, header, name) for name in _MAF_COLUMNS}
+    change_at = header.index("HGVSp_Short") if "HGVSp_Short" in header else -1
+    samples: set[str] = set()
+    left_out = 0
+    for cells in lines:
+        if len(cells) <= max(*at.values(), change_at):
+            continue
+        gene, variant, sample = (cells[position] for position in at.values())
+        samples.add(sample)
+        if variant in LEFT_OUT_CLASSES and (gene, variant) != _PROMOTER_KEPT:
+            left_out += 1
+        elif gene in calls:
+            change = cells[change_at] if change_at >= 0 else ""
+            calls[gene].variants.setdefault(sample, []).append((variant, change))
+    if left_out:
+        notes.append(rules.VARIANTS_LEFT_OUT.fault(number=left_out))
+    return _case_list(study) or frozenset(samples)
+
+
+def _case_list(study: StudyFolder) -> frozenset[str]:
+    """Read the samples of `case_lists/cases_sequenced.txt`, which names those without any mutation too."""
+    path = study.folder / "case_lists" / "cases_sequenced.txt"
+    if not path.is_file():
+        return frozenset()
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("case_list_ids:"):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def _values(measure: str, kind: str, calls: Calls, covered: frozenset[str], levels: frozenset[str]) -> dict[str, str]:
+    if kind == "mutations":
+        return {sample: str(int(_has_variant(measure, calls.variants.get(sample, [])))) for sample in sorted(covered)}
+    known = {s: c for s, c in calls.copy_number.items() if s in covered and c not in ("", "NA")}
+    if measure == "erbb2_deletion":
+        told = {_DEEP: "homozygous", _PARTIAL: "homozygous", _SHALLOW: "hemizygous", _AMPLIFIED: "none"}
+        if _SHALLOW in levels:
+            # Where the study never calls a single-copy loss, 0 does not rule one out.
+            told |= {"0": "none", "1": "none"}
+        return {sample: told[call] for sample, call in known.items() if call in told}
+    if measure in _LOSS_BY_DELETION:
+        lost = {sample: call in (_DEEP, _PARTIAL) for sample, call in known.items()}
+        if measure in _LOSS_BY_MUTATION:
+            cut = {s for s, v in calls.variants.items() if any(kind in TRUNCATING_CLASSES for kind, _ in v)}
+            lost = {sample: is_lost or sample in cut for sample, is_lost in lost.items()}
+        return {sample: str(int(is_lost)) for sample, is_lost in lost.items()}
+    return {sample: str(int(call == _AMPLIFIED)) for sample, call in known.items()}
+
+
+def _has_variant(measure: str, variants: Iterable[tuple[str, str]]) -> bool:
+    if measure in _VARIANTS:
+        return any(change in _VARIANTS[measure][1] for _, change in variants)
+    return any(True for _ in variants)
+
+
+def _copy_number_notes(calls: Mapping[str, Calls], levels: frozenset[str]) -> list[Fault]:
+    notes = []
+    partial = sum(call == _PARTIAL for gene in calls.values() for call in gene.copy_number.values())
+    if partial:
+        notes.append(rules.PARTIAL_DELETION.fault(number=partial))
+    if levels and _SHALLOW not in levels:
+        notes.append(rules.NO_SHALLOW_CALLS.fault(column="erbb2_deletion"))
+    return notes

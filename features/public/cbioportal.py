@@ -1,0 +1,162 @@
+"""A cBioPortal study folder as a table of text: clinical attributes and the catalogue's gene alterations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from features import fault_rules as rules
+from features.cohort import NO_ADC, CohortSource
+from features.mapping_file import ColumnMapping, TableMapping, load_mapping, shipped_mappings
+from features.public.alterations import read_alterations
+from features.public.study_folder import open_study, read_clinical
+from features.text_table import TextTable, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from features.cohort import Fault
+    from features.public.study_folder import StudyFolder
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study ready to be read as a cohort: its table, how to read it, and where it comes from."""
+
+    table: TextTable
+    mapping: TableMapping
+    source: CohortSource
+
+
+def read_study(
+    folder: Path,
+    *,
+    mapping: TableMapping | None = None,
+    adc: str | None = None,
+    per: Literal["patient", "sample"] = "patient",
+) -> Study:
+    """Read a study folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    mapping : TableMapping, optional
+        How to read the clinical attributes; by default the mapping shipped for the study, else by name.
+    adc : str, optional
+        ADC of every patient. Most studies name no treatment; their patients then count as without an ADC ("none"),
+        and the cohort says so.
+    per : {"patient", "sample"}, default "patient"
+        One row per patient or per sample. Of several samples of a patient the primary tumour goes before metastases,
+        then the sample with more filled cells, then the first by id. Per sample, the sample id is the patient id.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    InputError
+        If this is no study folder, a file is missing, a Git LFS pointer, or unreadable.
+    """
+    study = open_study(folder)
+    samples = read_clinical(study.files["samples"])
+    for needed in ("PATIENT_ID", "SAMPLE_ID"):
+        if needed not in samples.columns:
+            fault = {"needed": needed, "hint": "", "meaning": f"the {needed.lower().replace('_', ' ')}"}
+            raise refuse(study.files["samples"].name, rules.MISSING_COLUMN, **fault)
+    everyone = np.arange(len(samples))
+    ids = samples.texts(samples.columns.index("SAMPLE_ID"), everyone)
+    alterations = read_alterations(study, ids)
+    columns = _clinical(study, samples)
+    columns |= {name: [values.get(sample, "") for sample in ids] for name, values in alterations.columns.items()}
+    notes = [*samples.notes, *alterations.notes]
+    table = _table(study.study, columns, samples.rows, notes)
+    if per == "patient":
+        table = _one_per_patient(table, notes)
+    chosen = _complete(mapping or _shipped(study.study), study, table.columns, alterations.columns, adc=adc, per=per)
+    if adc is None and chosen.entries()["adc"].constant == NO_ADC:
+        note = rules.NO_TREATMENT.fault()
+        table = _with_notes(table, [*table.notes, note])
+    source = CohortSource(name=study.study, path=folder, sha256=study.digest())
+    return Study(table, chosen, source)
+
+
+def _clinical(study: StudyFolder, samples: TextTable) -> dict[str, list[str]]:
+    """Sample attributes, and the patient's attributes beside each of their samples."""
+    everyone = np.arange(len(samples))
+    columns = {name: samples.texts(i, everyone) for i, name in enumerate(samples.columns)}
+    path = study.files.get("patients")
+    if path is None:
+        return columns
+    patients = read_clinical(path)
+    if "PATIENT_ID" not in patients.columns:
+        fault = {"needed": "PATIENT_ID", "hint": "", "meaning": "the patient id"}
+        raise refuse(path.name, rules.MISSING_COLUMN, **fault)
+    rows = np.arange(len(patients))
+    position = {i: n for n, i in enumerate(patients.texts(patients.columns.index("PATIENT_ID"), rows))}
+    for i, name in enumerate(patients.columns):
+        if name not in columns:
+            texts = patients.texts(i, rows)
+            columns[name] = [texts[position[p]] if p in position else "" for p in columns["PATIENT_ID"]]
+    return columns
+
+
+def _table(name: str, columns: dict[str, list[str]], rows: NDArray[np.int64], notes: Sequence[Fault]) -> TextTable:
+    cells = tuple(pa.chunked_array([pa.array(texts, type=pa.large_string())]) for texts in columns.values())
+    return TextTable(name=name, columns=tuple(columns), cells=cells, rows=rows, notes=tuple(notes))
+
+
+def _with_notes(table: TextTable, notes: Sequence[Fault]) -> TextTable:
+    return TextTable(table.name, table.columns, table.cells, table.rows, tuple(notes), table.misshapen)
+
+
+def _one_per_patient(table: TextTable, notes: Sequence[Fault]) -> TextTable:
+    everyone = np.arange(len(table))
+    texts = [table.texts(i, everyone) for i in range(len(table.columns))]
+    by_name = dict(zip(table.columns, texts, strict=True))
+    filled = [sum(bool(column[row]) for column in texts) for row in everyone]
+    kind = by_name.get("SAMPLE_TYPE", [""] * len(table))
+    best: dict[str, tuple[tuple[bool, int, str], int]] = {}
+    for row in everyone:
+        order = (kind[row].strip().lower() != "primary", -filled[row], by_name["SAMPLE_ID"][row])
+        patient = by_name["PATIENT_ID"][row]
+        if patient not in best or order < best[patient][0]:
+            best[patient] = (order, int(row))
+    kept = np.array(sorted(row for _, row in best.values()), dtype=np.intp)
+    if len(kept) == len(table):
+        return table
+    note = rules.ONE_SAMPLE.fault(number=len(table) - len(kept), patients=len(kept))
+    return _with_notes(table.take(kept), [*notes, note])
+
+
+def _shipped(study: str) -> TableMapping:
+    return load_mapping(study) if study in shipped_mappings() else TableMapping(columns={})
+
+
+def _complete(
+    mapping: TableMapping,
+    study: StudyFolder,
+    columns: Sequence[str],
+    alterations: Sequence[str] | dict[str, dict[str, str]],
+    *,
+    adc: str | None,
+    per: Literal["patient", "sample"],
+) -> TableMapping:
+    """Add to a mapping what every study has: ids, the study's name, an ADC, and the gene alterations."""
+    entries = dict(mapping.entries())
+    entries["patient_id"] = ColumnMapping(source="PATIENT_ID" if per == "patient" else "SAMPLE_ID")
+    entries.setdefault("cohort", ColumnMapping(constant=study.study))
+    for column in alterations:
+        entries.setdefault(column, ColumnMapping(source=column))
+    if adc is not None:
+        entries["adc"] = ColumnMapping(constant=adc)
+    elif "adc" not in entries and not {"ADC", "adc"} & set(columns):
+        entries["adc"] = ColumnMapping(constant=NO_ADC)
+    return msgspec.structs.replace(mapping, columns=entries)

@@ -1,0 +1,122 @@
+"""Reads one column of a table as the column of a cohort that it was matched with."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features import fault_rules as rules
+from features.biomarkers import measures
+from features.cohort_columns import CONTEXT_LEVELS, OUTCOMES
+from features.identifiers import read_ids
+from features.level_columns import read_levels, read_yes_no
+from features.number_columns import NumberRange, read_numbers
+from features.text_column import TextColumn, is_missing_word, tally
+from features.treatment import read_adcs, read_dates
+from features.units import UNIT_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from features.biomarkers import Measure
+    from features.column_matching import ColumnPlan
+    from features.faults import FaultLog
+    from features.mapping_file import ColumnMapping
+    from features.text_table import TextTable
+
+
+def read_column(
+    table: TextTable, plan: ColumnPlan, log: FaultLog, *, present: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Read a column by its plan.
+
+    Parameters
+    ----------
+    table : TextTable
+    plan : ColumnPlan
+    log : FaultLog
+    present : mapping of str to numpy.ndarray
+        Columns that were read before.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        The column; with an ADC also the partner drugs that its cells name, unless the file has a column of its own
+        for them.
+    """
+    column = _text_of(table, plan)
+    if plan.entry is not None and plan.entry.source:
+        column = _translated(column, plan, plan.entry, log)
+    if plan.target == "patient_id":
+        return {"patient_id": read_ids(column, log)}
+    if plan.target == "adc":
+        adc, partners = read_adcs(column, log)
+        named = any(partner is not None for partner in partners)
+        return {"adc": adc, "partner_drugs": partners} if named and "partner_drugs" not in present else {"adc": adc}
+    if plan.target == "treatment_start":
+        return {"treatment_start": read_dates(column, log)}
+    measure = measures().get(plan.target) or OUTCOMES.get(plan.target) or CONTEXT_LEVELS.get(plan.target)
+    if measure is None:
+        return {plan.target: _plain_text(column)}
+    return {plan.target: _read_measure(column, measure, plan.entry, log)}
+
+
+def _text_of(table: TextTable, plan: ColumnPlan) -> TextColumn:
+    if plan.position is None:
+        constant = (plan.entry.constant if plan.entry else None) or ""
+        return TextColumn.constant(plan.name, constant, len(table))
+    return TextColumn.of(plan.name, table.cells[plan.position])
+
+
+def _translated(column: TextColumn, plan: ColumnPlan, entry: ColumnMapping, log: FaultLog) -> TextColumn:
+    if not entry.values and entry.otherwise is None and not entry.extract:
+        return column
+    part = column.extracted(entry.extract) if entry.extract else column
+    translated = part.translated(entry.values, entry.otherwise)
+    changes: Counter[str] = Counter()
+    for old, new, count in zip(column.distinct, translated.distinct, column.counts(), strict=True):
+        # Cells that hold no such part are many where two columns share one text ("2.1 (CN 4.8)").
+        if old != new and count and (new or not entry.extract):
+            changes[f"{old} as {new or 'missing'}"] += int(count)
+    # Ids are never told, not even as what a mapping changed.
+    if changes and plan.target != "patient_id":
+        log.note(rules.MAPPED_VALUES, column=column.name, number=changes.total(), changes=tally(changes))
+    return translated
+
+
+def _read_measure(
+    column: TextColumn, measure: Measure, entry: ColumnMapping | None, log: FaultLog
+) -> NDArray[np.float64] | NDArray[np.object_]:
+    if measure.kind == "binary":
+        return read_yes_no(column, measure, log)
+    if measure.kind in ("ordinal", "categorical"):
+        return read_levels(column, measure, log)
+    declared = UNIT_WORDS[entry.unit.casefold()] if entry is not None and entry.unit else None
+    if entry is not None and entry.standardise:
+        free = NumberRange(unit=declared or measure.unit)
+        return _standardised(column, read_numbers(column, free, log), log)
+    span = NumberRange(unit=measure.unit, low=measure.minimum, high=measure.maximum, declared=declared)
+    return read_numbers(column, span, log)
+
+
+def _standardised(column: TextColumn, values: NDArray[np.float64], log: FaultLog) -> NDArray[np.float64]:
+    """Z-scores over every row of the file that has a value, with the sample standard deviation."""
+    known = values[np.isfinite(values)]
+    spread = float(known.std(ddof=1)) if known.size > 1 else 0.0
+    if spread == 0.0:
+        log.note(rules.CANNOT_STANDARDISE, column=column.name, number=int(known.size))
+        return np.full_like(values, np.nan)
+    mean = float(known.mean())
+    details = {"mean": f"{mean:.4g}", "spread": f"{spread:.4g}"}
+    log.note(rules.STANDARDISED, column=column.name, number=int(known.size), **details)
+    return np.asarray((values - mean) / spread)
+
+
+def _plain_text(column: TextColumn) -> NDArray[np.object_]:
+    texts = [None if is_missing_word(t) else unicodedata.normalize("NFC", t) for t in column.distinct]
+    return column.spread(np.array(texts, dtype=object), None)

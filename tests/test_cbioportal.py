@@ -1,0 +1,276 @@
+"""cBioPortal study folders: clinical files of any age, copy number, mutations and gene panels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from features.cohort_file import read_cohort
+from features.cohort_import import import_cohort
+from features.errors import InputError
+from features.faults import CohortRejectedError, describe
+from features.public.cbioportal import read_study
+from features.public.gene_panels import parse_panel, shipped_panels
+from features.public.study_folder import data_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from features.cohort import Cohort
+
+PATIENTS = """#Patient\tAge\tStatus
+#id\tage, in years\tstatus # of hormone receptors
+#STRING\tNUMBER\tSTRING
+#1\t1\t1
+PATIENT_ID\tAGE\tHR_STATUS
+A\t50\tPositive
+B\t61\tNegative
+C\t44\tUnk/ND
+"""
+SAMPLES = """#Sample\tPatient\tType\tHER2
+#id\tid\ttype\tIHC
+#STRING\tSTRING\tSTRING\tSTRING
+#1\t1\t1\t1
+SAMPLE_ID\tPATIENT_ID\tSAMPLE_TYPE\tHER2_IHC
+A-1\tA\tMetastasis\t3+
+A-2\tA\tPrimary\t2+
+B-1\tB\tPrimary\t1+
+C-1\tC\tMetastasis\tNA
+"""
+#: SLX4 is on IMPACT468 only; the portal writes 0 for it all the same.
+COPY_NUMBER = """Hugo_Symbol\tEntrez_Gene_Id\tA-1\tA-2\tB-1\tC-1
+ERBB2\t2064\t2\t2\t0\t-1
+CDK12\t51755\t2\t0\t0\tNA
+PTEN\t5728\t-2\t-1.5\t-1\t0
+NF1\t4763\t0\t0\t0\t0
+TP53\t7157\t0\t0\t0\t0
+"""
+MAF = """#version 2.4
+Hugo_Symbol\tVariant_Classification\tTumor_Sample_Barcode\tHGVSp_Short
+PIK3CA\tMissense_Mutation\tA-1\tp.H1047R
+PIK3CA\tSilent\tB-1\tp.L10L
+ERBB2\tMissense_Mutation\tB-1\tp.L755S
+NF1\tNonsense_Mutation\tB-1\tp.R1#2
+SLX4\tMissense_Mutation\tC-1\tp.A1B
+TP53\tIntron\tA-2\t
+"""
+PANELS = """SAMPLE_ID\tmutations\tcna
+A-1\tIMPACT341\tIMPACT341
+A-2\tIMPACT341\tIMPACT341
+B-1\tIMPACT468\tIMPACT468
+C-1\tIMPACT468\tNA
+"""
+META = {
+    "meta_study.txt": "cancer_study_identifier: tiny_2020\nname: Tiny\n",
+    "meta_cna.txt": "genetic_alteration_type: COPY_NUMBER_ALTERATION\ndatatype: DISCRETE\ndata_filename: odd_cna.txt\n",
+}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """A study of three patients and four samples."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    files = {
+        "data_clinical_patient.txt": PATIENTS,
+        "data_clinical_sample.txt": SAMPLES,
+        "odd_cna.txt": COPY_NUMBER,
+        "data_mutations.txt": MAF,
+        "data_gene_panel_matrix.txt": PANELS,
+        **META,
+    }
+    for name, text in files.items():
+        (folder / name).write_bytes(text.encode())
+    return folder
+
+
+def per_sample(folder: Path, tmp_path: Path) -> Cohort:
+    return import_cohort(folder, tmp_path / "out.csv", per="sample")
+
+
+def values_of(cohort: Cohort, column: str) -> dict[str, object]:
+    pairs = zip(cohort.patients["patient_id"], cohort.patients[column], strict=True)
+    return {identifier: None if pd.isna(value) else value for identifier, value in pairs}
+
+
+def told(cohort: Cohort, code: str) -> list[str]:
+    return [describe(fault, cohort.source.name) for fault in cohort.faults if fault.code == code]
+
+
+def test_samples_are_joined_with_their_patients(study: Path, tmp_path: Path) -> None:
+    cohort = per_sample(study, tmp_path)
+    assert cohort.source.name == "tiny_2020"
+    assert values_of(cohort, "age_years") == {"A-1": 50.0, "A-2": 50.0, "B-1": 61.0, "C-1": 44.0}
+    assert values_of(cohort, "her2_ihc") == {"A-1": "3+", "A-2": "2+", "B-1": "1+", "C-1": None}
+    assert values_of(cohort, "hr_status") == {"A-1": 1.0, "A-2": 1.0, "B-1": 0.0, "C-1": None}
+    assert cohort.patients["cohort"].unique().tolist() == ["tiny_2020"]
+
+
+def test_the_primary_tumour_stands_for_its_patient(study: Path) -> None:
+    cohort = read_cohort(study)
+    assert values_of(cohort, "her2_ihc") == {"A": "2+", "B": "1+", "C": None}
+    assert told(cohort, "COH130") == [
+        "tiny_2020: 1 further sample of 3 patients left out: primary tumours go before metastases. "
+        "Use --per sample to keep all."
+    ]
+
+
+def test_rows_are_those_of_the_sample_file(study: Path) -> None:
+    assert read_cohort(study).rows == (7, 8, 9)
+
+
+def test_a_study_without_treatment_says_that_nobody_received_an_adc(study: Path, tmp_path: Path) -> None:
+    cohort = read_cohort(study)
+    assert set(cohort.patients["adc"]) == {"none"}
+    assert "the study names no treatment; adc is 'none' for every patient" in told(cohort, "COH135")[0]
+    given = import_cohort(study, tmp_path / "given.csv", adc="T-DM1")
+    assert set(given.patients["adc"]) == {"T-DM1"}
+    assert told(given, "COH135") == []
+
+
+def test_copy_number_calls_become_measures(study: Path, tmp_path: Path) -> None:
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "erbb2_amplified") == {"A-1": 1.0, "A-2": 1.0, "B-1": 0.0, "C-1": None}
+    assert values_of(cohort, "cdk12_amplified") == {"A-1": 1.0, "A-2": 0.0, "B-1": 0.0, "C-1": None}
+
+
+def test_a_partial_deletion_counts_as_a_deep_one_as_in_the_portal(study: Path, tmp_path: Path) -> None:
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "pten_loss") == {"A-1": 1.0, "A-2": 1.0, "B-1": 0.0, "C-1": None}
+    assert told(cohort, "COH133") == [
+        "tiny_2020: 1 copy-number call of -1.5 (partial deletion) read as -2, as the portal does."
+    ]
+
+
+def test_a_call_of_zero_rules_out_a_deletion_only_where_single_copy_losses_are_called(
+    study: Path, tmp_path: Path
+) -> None:
+    assert values_of(per_sample(study, tmp_path), "erbb2_deletion")["B-1"] == "none"
+    (study / "odd_cna.txt").write_text(COPY_NUMBER.replace("\t-1\n", "\t0\n").replace("\t-1\t", "\t0\t"))
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "erbb2_deletion") == {"A-1": "none", "A-2": "none", "B-1": None, "C-1": None}
+    assert told(cohort, "COH134")
+
+
+def test_a_gene_that_is_not_on_the_panel_is_missing_and_not_wild_type(study: Path, tmp_path: Path) -> None:
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "slx4_mutated") == {"A-1": None, "A-2": None, "B-1": 0.0, "C-1": 1.0}
+    assert told(cohort, "COH131") == [
+        "tiny_2020, column 'slx4_mutated': missing in 2 samples sequenced with IMPACT341, which SLX4 is not on."
+    ]
+
+
+def test_mutations_pass_the_portals_own_filter(study: Path, tmp_path: Path) -> None:
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "pik3ca_mutated") == {"A-1": 1.0, "A-2": 0.0, "B-1": 0.0, "C-1": 0.0}
+    assert values_of(cohort, "tp53_mutated")["A-2"] == 0.0
+    assert "2 variants left out" in told(cohort, "COH132")[0]
+
+
+def test_single_variants_and_truncating_mutations_are_told_apart(study: Path, tmp_path: Path) -> None:
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "erbb2_l755s_mutated")["B-1"] == 1.0
+    assert values_of(cohort, "erbb2_activating_mutated")["B-1"] == 0.0
+    assert values_of(cohort, "nf1_loss") == {"A-1": 0.0, "A-2": 0.0, "B-1": 1.0, "C-1": None}
+
+
+def test_a_panel_file_of_the_study_goes_before_the_shipped_one(study: Path, tmp_path: Path) -> None:
+    (study / "data_gene_panel_impact341.txt").write_text("stable_id: IMPACT341\ngene_list:\tSLX4\tPIK3CA\n")
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "slx4_mutated")["A-1"] == 0.0
+    assert values_of(cohort, "tp53_mutated")["A-1"] is None
+
+
+def test_of_an_unknown_panel_only_genes_with_an_alteration_count_as_covered(study: Path, tmp_path: Path) -> None:
+    (study / "data_gene_panel_matrix.txt").write_text(PANELS.replace("IMPACT341", "HOUSE"))
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "pik3ca_mutated")["A-2"] == 0.0
+    assert values_of(cohort, "brca1_mutated")["A-2"] is None
+    assert "'HOUSE' of 2 samples is not known" in told(cohort, "COH136")[0]
+
+
+def test_without_panels_the_list_of_sequenced_samples_counts(study: Path, tmp_path: Path) -> None:
+    (study / "data_gene_panel_matrix.txt").unlink()
+    assert values_of(per_sample(study, tmp_path), "brca1_mutated")["A-2"] == 0.0
+    (study / "case_lists").mkdir()
+    (study / "case_lists" / "cases_sequenced.txt").write_text("case_list_ids:\tA-1\tC-1\n")
+    assert values_of(per_sample(study, tmp_path), "brca1_mutated") == {"A-1": 0.0, "A-2": None, "B-1": None, "C-1": 0.0}
+
+
+def test_the_long_form_of_copy_number_is_read_alike(study: Path, tmp_path: Path) -> None:
+    wide = values_of(per_sample(study, tmp_path), "erbb2_amplified")
+    lines = ["Hugo_Symbol\tEntrez_Gene_Id\tSample_Id\tValue"]
+    lines += [
+        f"ERBB2\t2064\t{sample}\t{call}" for sample, call in zip(["A-1", "A-2", "B-1", "C-1"], "2200", strict=True)
+    ]
+    (study / "odd_cna.txt").write_text("\n".join(lines))
+    (study / "meta_cna.txt").write_text(META["meta_cna.txt"].replace("DISCRETE", "DISCRETE_LONG"))
+    assert values_of(per_sample(study, tmp_path), "erbb2_amplified") == wide
+
+
+@pytest.mark.parametrize("ending", ["\r", "\r\n"])
+def test_old_line_ends_are_read(study: Path, tmp_path: Path, ending: str) -> None:
+    before = per_sample(study, tmp_path).patients
+    for path in study.glob("*.txt"):
+        path.write_bytes(path.read_bytes().replace(b"\n", ending.encode()))
+    pd.testing.assert_frame_equal(per_sample(study, tmp_path).patients, before)
+
+
+def test_only_leading_hash_lines_are_comments(study: Path) -> None:
+    lines = list(data_lines(study / "data_mutations.txt"))
+    assert lines[0][0] == "Hugo_Symbol"
+    assert lines[4][3] == "p.R1#2"
+
+
+@pytest.mark.parametrize("name", ["data_mutations.txt", "odd_cna.txt", "data_clinical_sample.txt"])
+def test_a_git_lfs_pointer_in_a_study_is_told(study: Path, name: str) -> None:
+    (study / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
+    with pytest.raises(CohortRejectedError, match=rf"{name}: this is a Git LFS pointer"):
+        read_cohort(study)
+
+
+@pytest.mark.parametrize("name", ["missing.txt", "../elsewhere.txt", "/etc/passwd"])
+def test_a_meta_file_that_names_a_missing_or_outside_file_is_one_line(study: Path, name: str) -> None:
+    (study / "meta_cna.txt").write_text(META["meta_cna.txt"].replace("odd_cna.txt", name))
+    with pytest.raises(InputError, match=r"study/meta_cna\.txt: it names the data file"):
+        read_cohort(study)
+
+
+def test_a_folder_without_clinical_samples_is_no_study(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="this folder is no cBioPortal study"):
+        read_cohort(tmp_path)
+
+
+def test_a_clinical_file_without_sample_ids_is_refused(study: Path) -> None:
+    path = study / "data_clinical_sample.txt"
+    path.write_text(SAMPLES.replace("SAMPLE_ID", "SPECIMEN"))
+    with pytest.raises(CohortRejectedError, match="the required column 'SAMPLE_ID' is missing"):
+        read_cohort(study)
+
+
+def test_a_maf_without_its_columns_is_refused(study: Path) -> None:
+    (study / "data_mutations.txt").write_text("Gene\tSample\nTP53\tA-1\n")
+    with pytest.raises(CohortRejectedError, match="the required column 'Hugo_Symbol' is missing"):
+        read_cohort(study)
+
+
+def test_the_digest_of_a_study_changes_with_any_of_its_files(study: Path) -> None:
+    before = read_study(study).source.sha256
+    (study / "odd_cna.txt").write_text(COPY_NUMBER.replace("NA", "0"))
+    assert read_study(study).source.sha256 != before
+
+
+def test_panels_are_as_large_as_their_names_say() -> None:
+    sizes = {name: len(genes) for name, genes in shipped_panels().items()}
+    assert sizes == {"IMPACT341": 341, "IMPACT410": 410, "IMPACT468": 469}
+    assert "SLX4" not in shipped_panels()["IMPACT410"]
+    assert {"ERBB2", "CDK12", "PIK3CA", "PTEN", "NF1"} <= shipped_panels()["IMPACT341"]
+
+
+def test_a_panel_file_is_parsed() -> None:
+    assert parse_panel("stable_id: X1\ndescription: d\ngene_list: ERBB2\tTP53\n") == (
+        "X1",
+        frozenset({"ERBB2", "TP53"}),
+    )
