@@ -1,0 +1,98 @@
+"""The commands `adcr score` and `adcr ui`: each parses its options and calls one function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(path_type=Path, dir_okay=True)
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option(
+    "--model",
+    required=True,
+    metavar="MODEL",
+    help="Folder of a model, id of a run, models:/NAME@champion or models:/NAME/VERSION.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    help="Score file, .csv or .parquet, replaced if it is there (default: FILE's name with .scores, working folder).",
+)
+@click.option("--top-reasons", type=int, default=3, show_default=True, help="Reasons per patient.")
+@click.option("--no-reasons", is_flag=True, help="Leave the reasons out, which is many times faster.")
+@click.option(
+    "--map",
+    "mapping",
+    metavar="FILE|NAME",
+    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
+)
+@click.option("--sheet", help="Sheet of an Excel file that has several.")
+@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON for machines instead of text.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def score(
+    file: Path,
+    model: str,
+    output: Path | None,
+    top_reasons: int,
+    no_reasons: bool,
+    mapping: str | None,
+    sheet: str | None,
+    encoding: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Score the patients of FILE: response probability with interval, and the reasons for it.
+
+    FILE is CSV, TSV, Excel or Parquet, one row per patient. Beside the scores, OUT.manifest.json counts and hashes
+    everything, and OUT.rejected.csv keeps each row that could not be scored, with its fault and how to mend it.
+    Research use only; never a treatment recommendation.
+    """
+    from features.faults import shown
+    from features.progress_bar import LateProgressBar
+    from serving.model_location import model_folder
+    from serving.orderly_end import ending_orderly
+    from serving.output_files import default_output
+    from serving.score_stream import ScoringTask, score_file
+
+    bar = LateProgressBar(f"scoring {shown(file.name)}", enabled=not quiet)
+    with ending_orderly(), model_folder(model) as folder, bar as progress:
+        task = ScoringTask(
+            file=file,
+            bundle_folder=folder,
+            output=output or default_output(file),
+            top_reasons=0 if no_reasons else top_reasons,
+            mapping=mapping,
+            sheet=sheet,
+            encoding=encoding,
+        )
+        manifest = score_file(task, progress=progress)
+    if as_json:
+        click.echo(manifest.to_json(), nl=False)
+    elif not quiet:
+        click.echo(manifest.to_text())
+
+
+@click.command()
+@click.option("--port", type=int, default=5000, show_default=True, help="Port; the next free one if it is taken.")
+@click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    metavar="NAME:PORT",
+    help="Another exact name under which a browser reaches the UI, such as the near end of an SSH tunnel.",
+)
+@click.option("--open", "open_browser", is_flag=True, help="Also open it in the browser.")
+def ui(port: int, host_names: tuple[str, ...], open_browser: bool) -> None:
+    """Open the MLflow UI of this folder's runs, for this machine only; Ctrl-C ends it.
+
+    Shows the store that `adcr train` writes to: MLFLOW_TRACKING_URI, or mlflow.db in the working folder.
+    """
+    from serving.tracking_ui import show_ui
+
+    show_ui(port=port, host_names=host_names, open_browser=open_browser, tell=click.echo)

@@ -1,0 +1,263 @@
+"""How far patients to score lie from those that the model learned from: row by row, and over the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from features.feature_schema import FeatureColumn, FeatureSchema
+    from training.model_bundle import BundleRecord, TrainingRange
+
+    Flags = NDArray[np.bool_]
+
+#: Stands between names in one cell.
+SEPARATOR = "; "
+
+#: The core biomarkers and the columns that measure each; one measured column is enough.
+CORE_BIOMARKERS: Mapping[str, tuple[str, ...]] = {
+    "her2_level": ("her2_ihc", "her2_ish_ratio", "erbb2_copy_number", "erbb2_mrna_z", "her2_h_score"),
+    "her2_heterogeneity": ("her2_heterogeneous", "her2_negative_fraction"),
+    "p95her2": ("p95her2_ratio", "p95her2_positive"),
+    "cdk12": ("cdk12_amplified", "cdk12_copy_number"),
+    "erbb2_deletion": ("erbb2_deletion",),
+}
+
+#: A column is named in the summary where its missing share differs from training by more than this.
+NOTABLE_MISSING_CHANGE = 0.2
+#: ... or where more than this share of the measured values lies outside the training range.
+NOTABLE_OUTSIDE = 0.05
+
+
+class ColumnShift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One column of the model: what share is missing, and what share of the measured lies outside training."""
+
+    name: str
+    missing: float
+    missing_in_training: float
+    outside: float
+
+    @property
+    def notable(self) -> bool:
+        """Whether the difference is large enough to be told."""
+        changed = abs(self.missing - self.missing_in_training) > NOTABLE_MISSING_CHANGE
+        return changed or self.outside > NOTABLE_OUTSIDE
+
+
+def outside_training_range(record: BundleRecord, patients: pd.DataFrame, matrix: NDArray[np.float64]) -> Flags:
+    """Mark the values that lie beyond all that the model has seen.
+
+    A number below the lowest or above the highest of the training patients, a level or category that none of them
+    had, an ADC that none of them received, a treatment setting that none of them was in.
+
+    Parameters
+    ----------
+    record : BundleRecord
+        The model's record of its training patients.
+    patients : pandas.DataFrame of shape (n_patients, any)
+        Validated patients, row by row those of `matrix`.
+    matrix : numpy.ndarray of shape (n_patients, n_columns)
+        Encoded by `record.schema`.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n_patients, n_columns + 2)
+        One column per name of `range_names`; missing values are not outside.
+    """
+    flags = np.zeros((len(patients), len(record.schema.columns) + 2), dtype=bool)
+    for j, column in enumerate(record.schema.columns):
+        # The parts of an ADC are those of the training set exactly where the ADC is.
+        if column.source != "adc_profile":
+            flags[:, j] = _outside(column, record.training_ranges.get(column.name), patients, matrix[:, j])
+    flags[:, -2] = ~patients["adc"].isin(list(record.cohort.adcs)).to_numpy()
+    settings = record.cohort.settings
+    if settings and "setting" in patients and "setting" not in record.schema.names:
+        given = patients["setting"]
+        flags[:, -1] = (given.notna() & ~given.isin(list(settings))).to_numpy()
+    return flags
+
+
+def range_names(schema: FeatureSchema) -> tuple[str, ...]:
+    """Names of the columns of `outside_training_range`.
+
+    Parameters
+    ----------
+    schema : FeatureSchema
+
+    Returns
+    -------
+    tuple of str
+        The model's columns, then "adc" and "setting".
+    """
+    return (*schema.names, "adc", "setting")
+
+
+def unseen_adc(outside: Flags) -> Flags:
+    """Tell the patients whose ADC no training patient received, those without one among them.
+
+    Parameters
+    ----------
+    outside : numpy.ndarray of bool, shape (n_patients, n_columns + 2)
+        As `outside_training_range` gives it.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n_patients,)
+    """
+    flags: Flags = outside[:, -2]
+    return flags
+
+
+def missing_core_biomarkers(schema: FeatureSchema, matrix: NDArray[np.float64]) -> Flags:
+    """Mark the core biomarkers that a patient lacks although the model uses them.
+
+    Parameters
+    ----------
+    schema : FeatureSchema
+    matrix : numpy.ndarray of shape (n_patients, n_columns)
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n_patients, 5)
+        In the order of CORE_BIOMARKERS: none of the columns by which the model knows the biomarker has a value.
+    """
+    flags = np.zeros((len(matrix), len(CORE_BIOMARKERS)), dtype=bool)
+    for i, columns in enumerate(CORE_BIOMARKERS.values()):
+        used = [j for j, name in enumerate(schema.names) if name in columns]
+        if used:
+            flags[:, i] = np.isnan(matrix[:, used]).all(axis=1)
+    return flags
+
+
+def names_of(flags: Flags, names: Sequence[str]) -> NDArray[np.object_]:
+    """Write the marked names of each row into one text.
+
+    Parameters
+    ----------
+    flags : numpy.ndarray of bool, shape (n_rows, n_names)
+    names : sequence of str
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n_rows,)
+        Names in order with SEPARATOR between them; "" where none is marked.
+    """
+    texts = np.full(len(flags), "", dtype=object)
+    marked = np.flatnonzero(flags.any(axis=1))
+    if len(marked):
+        # Few patterns occur among many rows: each is written once.
+        patterns, which = np.unique(np.packbits(flags[marked], axis=1), axis=0, return_inverse=True)
+        bits = np.unpackbits(patterns, axis=1, count=flags.shape[1]).astype(bool)
+        written = [SEPARATOR.join(name for name, on in zip(names, row, strict=True) if on) for row in bits]
+        texts[marked] = np.array(written, dtype=object)[which.reshape(-1)]
+    return texts
+
+
+@dataclass(frozen=True)
+class ShiftCounts:
+    """Counts over some patients that add up over batches to the shift of a whole file.
+
+    Attributes
+    ----------
+    rows : int
+    rows_outside : int
+        Patients with at least one value outside the training range.
+    rows_unseen_adc : int
+        Patients whose ADC no training patient received.
+    missing, outside, measured : numpy.ndarray of int, shape (n_columns,)
+        Per column of the model; a category that the model does not know counts as measured and outside.
+    """
+
+    rows: int
+    rows_outside: int
+    rows_unseen_adc: int
+    missing: NDArray[np.int64]
+    outside: NDArray[np.int64]
+    measured: NDArray[np.int64]
+
+    def __add__(self, other: ShiftCounts) -> ShiftCounts:
+        return ShiftCounts(
+            self.rows + other.rows,
+            self.rows_outside + other.rows_outside,
+            self.rows_unseen_adc + other.rows_unseen_adc,
+            self.missing + other.missing,
+            self.outside + other.outside,
+            self.measured + other.measured,
+        )
+
+
+def count_shift(matrix: NDArray[np.float64], outside: Flags) -> ShiftCounts:
+    """Count missing values and values outside the training range.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray of shape (n_patients, n_columns)
+    outside : numpy.ndarray of bool, shape (n_patients, n_columns + 2)
+        As `outside_training_range` gives it.
+
+    Returns
+    -------
+    ShiftCounts
+    """
+    beyond = outside[:, : matrix.shape[1]]
+    measured = ~np.isnan(matrix) | beyond
+    return ShiftCounts(
+        rows=len(matrix),
+        rows_outside=int(outside.any(axis=1).sum()),
+        rows_unseen_adc=int(unseen_adc(outside).sum()),
+        missing=(~measured).sum(axis=0),
+        outside=beyond.sum(axis=0),
+        measured=measured.sum(axis=0),
+    )
+
+
+def column_shifts(record: BundleRecord, counts: ShiftCounts) -> tuple[ColumnShift, ...]:
+    """Compare a file with the training patients, column by column.
+
+    Parameters
+    ----------
+    record : BundleRecord
+    counts : ShiftCounts
+        Of the whole file.
+
+    Returns
+    -------
+    tuple of ColumnShift
+        The model's columns in order, without the parts of the ADC; empty for a file without patients.
+    """
+    if not counts.rows:
+        return ()
+    return tuple(
+        ColumnShift(
+            name=column.name,
+            missing=round(int(counts.missing[j]) / counts.rows, 6),
+            missing_in_training=round(record.training_ranges[column.name].missing_rate, 6),
+            outside=round(int(counts.outside[j]) / max(int(counts.measured[j]), 1), 6),
+        )
+        for j, column in enumerate(record.schema.columns)
+        if column.source != "adc_profile" and column.name in record.training_ranges
+    )
+
+
+def _outside(
+    column: FeatureColumn, seen: TrainingRange | None, patients: pd.DataFrame, values: NDArray[np.float64]
+) -> Flags:
+    # A value that the encoding does not know: a category that no training patient had.
+    given = patients[column.name].notna().to_numpy() if column.name in patients else np.zeros(len(values), dtype=bool)
+    flags: Flags = given & np.isnan(values)
+    if seen is None:
+        return flags
+    if column.kind != "categorical" and seen.minimum is not None and seen.maximum is not None:
+        flags |= (values < seen.minimum) | (values > seen.maximum)
+    for position, level in enumerate(column.levels):
+        if seen.level_counts and not seen.level_counts.get(level):
+            flags |= values == position
+    return flags

@@ -1,0 +1,168 @@
+"""The record of a trained model: whom it learned from, in which ranges, on which catalogue and with which packages."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.calibration import venn_abers_table
+from training.metrics import METRICS
+from training.model_bundle import (
+    SCHEMA_VERSION,
+    BundleRecord,
+    CohortStamp,
+    TrainingRange,
+    seal,
+    sha256_of,
+)
+from training.training_table import settings_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.cohort import Cohort
+    from features.feature_table import FeatureColumn, FeatureSchema
+    from training.boosting import AdcResponseClassifier
+    from training.cross_validation import CandidateResult
+    from training.training_table import Endpoint, TrainingTable
+
+#: What decides a score, besides adcr itself.
+PACKAGES = ("adcr", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "venn-abers")
+#: Held-out log-odds are kept to this many decimals: far finer than their noise, and a smaller file.
+_DECIMALS = 5
+
+
+def catalogue_sha256() -> str:
+    """Hash of the biomarker and ADC catalogues that models are made with.
+
+    Returns
+    -------
+    str
+    """
+    folder = files("features")
+    return sha256_of(b"".join(folder.joinpath(f).read_bytes() for f in ("biomarkers.toml", "adcs.toml")))
+
+
+def package_versions(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Installed versions; a package that is not installed as one is left out.
+
+    Parameters
+    ----------
+    names : tuple of str
+
+    Returns
+    -------
+    dict of str to str
+    """
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def training_ranges(features: pd.DataFrame, schema: FeatureSchema) -> dict[str, TrainingRange]:
+    """Range, percentiles, missing share and level counts of each column.
+
+    Parameters
+    ----------
+    features : pandas.DataFrame of shape (n_patients, n_columns)
+        Encoded.
+    schema : FeatureSchema
+
+    Returns
+    -------
+    dict of str to TrainingRange
+    """
+    return {c.name: _range(features[c.name].to_numpy(), c) for c in schema.columns}
+
+
+def _range(values: np.ndarray, column: FeatureColumn) -> TrainingRange:
+    known = values[np.isfinite(values)]
+    counts = {level: int((known == i).sum()) for i, level in enumerate(column.levels)}
+    missing_rate = float(1 - len(known) / len(values))
+    if not len(known) or column.kind == "categorical":
+        return TrainingRange(missing_rate, level_counts=counts)
+    low, p01, p99, high = map(float, np.percentile(known, [0, 1, 99, 100]))
+    return TrainingRange(missing_rate, low, p01, p99, high, counts)
+
+
+def cohort_stamp(cohort: Cohort, table: TrainingTable) -> CohortStamp:
+    """Name, hash and counts of the cohort that is learned from.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    table : TrainingTable
+
+    Returns
+    -------
+    CohortStamp
+    """
+    drugs, counts = np.unique(table.adc.astype(str), return_counts=True)
+    return CohortStamp(
+        name=cohort.source.name,
+        sha256=cohort.source.sha256,
+        kind=cohort.source.kind,
+        patients=table.patients,
+        events=table.events,
+        adcs={str(drug): int(count) for drug, count in zip(drugs, counts, strict=True)},
+        settings=settings_of(cohort, table),
+    )
+
+
+def bundle_record(
+    cohort: Cohort,
+    table: TrainingTable,
+    classifier: AdcResponseClassifier,
+    judged: CandidateResult,
+    *,
+    name: str,
+    endpoint: Endpoint,
+    seed: int,
+) -> BundleRecord:
+    """Put together the record of a fitted model.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    table : TrainingTable
+    classifier : AdcResponseClassifier
+        Fitted to the whole table.
+    judged : CandidateResult
+        Held-out predictions of the same procedure.
+    name : str
+    endpoint : {"pcr", "objective_response"}
+    seed : int
+
+    Returns
+    -------
+    BundleRecord
+        Sealed, ready for `write_bundle`.
+    """
+    assert judged.log_odds is not None
+    held_out = judged.log_odds.mean(axis=0)
+    record = BundleRecord(
+        schema_version=SCHEMA_VERSION,
+        model_name=name,
+        model_version="",
+        endpoint=endpoint,
+        cohort=cohort_stamp(cohort, table),
+        schema=table.schema,
+        calibration=classifier.calibration_,
+        venn_abers=venn_abers_table(table.outcome, np.round(held_out, _DECIMALS)),
+        training_ranges=training_ranges(table.features, table.schema),
+        response_rate=table.events / table.patients,
+        metrics={m: judged.evaluation.estimate(m) for m in METRICS},
+        held_out_log_odds=tuple(round(float(v), _DECIMALS) for v in held_out),
+        catalogue_sha256=catalogue_sha256(),
+        packages=package_versions(),
+        seed=seed,
+        files={},
+    )
+    return seal(record, classifier.model_text_)

@@ -1,0 +1,115 @@
+"""The commands `adcr train` and `adcr compare`: each parses its options and calls one function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+_FILE = click.Path(path_type=Path, dir_okay=True)
+_EXPERIMENT = click.option(
+    "--experiment", default="adcr", show_default=True, metavar="NAME", help="MLflow experiment that holds the runs."
+)
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option(
+    "--endpoint",
+    type=click.Choice(["pcr", "objective_response"]),
+    required=True,
+    help="Outcome to predict: pathological complete response, or objective response (RECIST).",
+)
+@click.option("--group", metavar="COLUMN", help="Column whose patients are never split, such as site or cohort.")
+@click.option("--name", help="Name that the model is registered by (default: adcr-<endpoint>).")
+@click.option(
+    "--extra-features",
+    metavar="COLUMN,...",
+    default="",
+    help="Columns outside the catalogue to learn from too, as plain numbers or categories.",
+)
+@_EXPERIMENT
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Equal seeds give equal models.")
+@click.option(
+    "--folds", type=click.IntRange(2, 20), default=5, show_default=True, help="Parts of the cross-validation."
+)
+@click.option("--repeats", type=click.IntRange(1, 50), default=5, show_default=True, help="Repeats with other splits.")
+@click.option(
+    "--map",
+    "mapping",
+    metavar="FILE|NAME",
+    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
+)
+@click.option("--sheet", help="Sheet of an Excel file that has several.")
+@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option("--output", type=_FILE, metavar="DIR", help="Folder for a copy of the model, beside MLflow's.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON for machines instead of text.")
+@click.pass_obj
+def train(
+    model_script: Path | None,
+    file: Path,
+    endpoint: Literal["pcr", "objective_response"],
+    group: str | None,
+    name: str | None,
+    extra_features: str,
+    experiment: str,
+    seed: int,
+    folds: int,
+    repeats: int,
+    mapping: str | None,
+    sheet: str | None,
+    encoding: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Train a model of response on the cohort FILE, compare it with naive baselines, and track everything in MLflow.
+
+    FILE is CSV, TSV, Excel or Parquet, one row per treated patient. Runs go to mlflow.db and mlartifacts/ in this
+    folder, or to MLFLOW_TRACKING_URI. Research use only; never a treatment recommendation.
+    """
+    from training.training_session import TrainingRequest, find_model_script, train_file
+    from training.training_text import session_json, session_text
+
+    request = TrainingRequest(
+        file=file,
+        endpoint=endpoint,
+        model_script=model_script or find_model_script(),
+        group=group,
+        name=name,
+        extra_features=tuple(part.strip() for part in extra_features.split(",") if part.strip()),
+        experiment=experiment,
+        seed=seed,
+        folds=folds,
+        repeats=repeats,
+        mapping=mapping,
+        sheet=sheet,
+        encoding=encoding,
+        output=output,
+    )
+    session = train_file(request)
+    click.echo(session_json(session) if as_json else session_text(session))
+
+
+@click.command()
+@_EXPERIMENT
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Metric to show, such as auroc or log_loss_minus_logistic_core; repeat it for several.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    show_default=True,
+    help="JSON and CSV hold every metric.",
+)
+def compare(experiment: str, metrics: tuple[str, ...], form: Literal["text", "json", "csv"]) -> None:
+    """Print the tracked training runs of an experiment side by side, newest first."""
+    from training.comparison import compare as compare_runs
+
+    click.echo(compare_runs(experiment, metrics).render(form))

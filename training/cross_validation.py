@@ -1,0 +1,123 @@
+"""Held-out predictions of each candidate model over the same outer folds."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.errors import InputError
+from training.bootstrap import Evaluation, evaluate
+from training.metrics import METRICS, brier_losses, log_losses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.baselines import Candidate
+    from training.bootstrap import HeldOut
+    from training.metrics import Floats, Integers
+    from training.training_table import TrainingTable
+
+    Progress = Callable[[int], None]
+
+#: Fits side by side: each uses one thread, and more than two seldom have a processor of their own.
+FITS_TOGETHER = 2
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """How one candidate did on held-out patients; `log_odds` None with the reason where it could not be fitted."""
+
+    id: str
+    label: str
+    baseline: bool
+    log_odds: Floats | None
+    evaluation: Evaluation
+    reason: str = ""
+    seconds: float = 0.0
+
+
+def cross_validate(
+    candidate: Callable[[], Candidate],
+    table: TrainingTable,
+    held_out: HeldOut,
+    *,
+    progress: Progress | None = None,
+) -> CandidateResult:
+    """Fit a candidate once per fold and repeat, predict the patients held out, and evaluate.
+
+    Parameters
+    ----------
+    candidate : callable
+        Gives a new, unfitted candidate.
+    table : TrainingTable
+    held_out : HeldOut
+        Folds and outcomes.
+    progress : callable, optional
+        Called with 1 after each fit.
+
+    Returns
+    -------
+    CandidateResult
+        A candidate that this cohort does not allow (a regression on biomarkers that nobody measured) has its reason
+        and no predictions.
+    """
+    started = perf_counter()
+    named = candidate()
+    log_odds = np.full(held_out.folds.shape, np.nan)
+
+    def fit_and_predict(repeat: int, fold: int) -> tuple[int, Integers, Floats]:
+        rows = np.flatnonzero(held_out.folds[repeat] == fold)
+        rest = np.flatnonzero(held_out.folds[repeat] != fold)
+        return repeat, rows, candidate().fit(table.take(rest)).log_odds(table.take(rows))
+
+    jobs = [(r, int(k)) for r, row in enumerate(held_out.folds) for k in np.unique(row)]
+    with ThreadPoolExecutor(min(FITS_TOGETHER, os.cpu_count() or 1)) as pool:
+        futures = [pool.submit(fit_and_predict, *job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                repeat, rows, predicted = future.result()
+                log_odds[repeat, rows] = predicted
+                if progress:
+                    progress(1)
+        except InputError as error:
+            reasons = dict.fromkeys(METRICS, error.what)
+            return CandidateResult(named.id, named.label, named.baseline, None, Evaluation(reasons=reasons), error.what)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    evaluation = evaluate(held_out, log_odds)
+    seconds = perf_counter() - started
+    return CandidateResult(named.id, named.label, named.baseline, log_odds, evaluation, seconds=seconds)
+
+
+def fold_losses(result: CandidateResult, held_out: HeldOut) -> dict[str, list[float]]:
+    """Log loss and Brier score of each fold, repeat after repeat.
+
+    Parameters
+    ----------
+    result : CandidateResult
+    held_out : HeldOut
+
+    Returns
+    -------
+    dict of str to list of float
+        One value per fold; empty where the candidate could not be fitted.
+    """
+    if result.log_odds is None:
+        return {}
+    losses = {
+        "fold_log_loss": log_losses(held_out.outcome, result.log_odds),
+        "fold_brier": brier_losses(held_out.outcome, result.log_odds),
+    }
+    return {
+        name: [
+            float(row[folds == k].mean())
+            for row, folds in zip(loss, held_out.folds, strict=True)
+            for k in np.unique(folds)
+        ]
+        for name, loss in losses.items()
+    }

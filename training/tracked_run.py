@@ -1,0 +1,187 @@
+"""One parent run per `adcr train`: opened before the work, closed whatever happens, and swept up after a crash."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.run_store import RunStore, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: Tags that tell which process a run belongs to.
+PROCESS_TAG, HOST_TAG = "adcr.process", "adcr.host"
+ENDED_TAG = "adcr.ended"
+KIND_TAG = "adcr.kind"
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """An open parent run.
+
+    Attributes
+    ----------
+    client : mlflow.MlflowClient
+    """
+
+    client: Any
+    store: RunStore
+    experiment: str
+    experiment_id: str
+    run_id: str
+
+
+@contextmanager
+def open_run(store: RunStore, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
+    """Open a parent run; it ends FINISHED, FAILED (an error) or KILLED (an interruption).
+
+    Runs of this machine whose process has died are ended first, so that none stays RUNNING for ever.
+
+    Parameters
+    ----------
+    store : RunStore
+    experiment : str
+        Created where it does not exist.
+    name : str
+        Of the run.
+    tags : mapping of str to str
+
+    Yields
+    ------
+    TrackedRun
+
+    Raises
+    ------
+    TrackingError
+        The store cannot be reached or written.
+    """
+    with opened(store):
+        from mlflow import MlflowClient
+
+        client = MlflowClient()
+        experiment_id = _experiment_id(client, store, experiment)
+        sweep_dead_runs(client, experiment_id)
+        run = client.create_run(
+            experiment_id,
+            run_name=name,
+            tags={
+                **tags,
+                "mlflow.source.name": "adcr train",
+                "mlflow.source.type": "LOCAL",
+                KIND_TAG: "training",
+                PROCESS_TAG: process_stamp(os.getpid()),
+                HOST_TAG: socket.gethostname(),
+            },
+        )
+        status = "FAILED"
+        try:
+            yield TrackedRun(client, store, experiment, experiment_id, run.info.run_id)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            client.set_terminated(run.info.run_id, status)
+
+
+def _experiment_id(client: Any, store: RunStore, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=store.artifact_location(name)))
+        except MlflowException:
+            # Another process created it between the two calls.
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def sweep_dead_runs(client: Any, experiment_id: str) -> list[str]:
+    """End the runs that say RUNNING though their process, on this machine, is gone.
+
+    Parameters
+    ----------
+    client : mlflow.MlflowClient
+    experiment_id : str
+
+    Returns
+    -------
+    list of str
+        Ids of the runs that were ended, children among them.
+    """
+    here = f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{socket.gethostname()}'"
+    ended = []
+    for run in client.search_runs([experiment_id], filter_string=here, max_results=_PAGE):
+        stamp = run.data.tags.get(PROCESS_TAG, "")
+        if stamp and not process_lives(stamp):
+            client.set_tag(run.info.run_id, ENDED_TAG, "its process ended without closing it")
+            client.set_terminated(run.info.run_id, "FAILED")
+            ended.append(run.info.run_id)
+    return ended
+
+
+def process_stamp(pid: int) -> str:
+    """Name a process for good: its number, which is used again, and when it started.
+
+    Parameters
+    ----------
+    pid : int
+
+    Returns
+    -------
+    str
+        `<pid>` where the system does not tell the start.
+    """
+    try:
+        # The name in parentheses may hold spaces; the start time is the 20th field after it.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return f"{pid}@{fields[19]}"
+    except (OSError, IndexError):
+        return str(pid)
+
+
+def process_lives(stamp: str) -> bool:
+    """Whether the process of a stamp is still there; in doubt it is.
+
+    Parameters
+    ----------
+    stamp : str
+        As `process_stamp` gives it.
+
+    Returns
+    -------
+    bool
+    """
+    number = stamp.partition("@")[0]
+    if os.name != "posix" or not number.isdigit():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return "@" not in stamp or process_stamp(int(number)) == stamp
+    return "@" not in stamp or process_stamp(int(number)) == stamp
+
+
+def now_milliseconds() -> int:
+    """Time as MLflow stamps metrics.
+
+    Returns
+    -------
+    int
+        Milliseconds since 1970.
+    """
+    return int(time.time() * 1000)

@@ -1,0 +1,274 @@
+"""Train, judge and compare: from a cohort to a model with honest numbers beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.baselines import BASELINES, Candidate
+from training.boosting import Boosted
+from training.bootstrap import FEWEST_GROUPS, Estimate, HeldOut, resampling_weights
+from training.bundle_record import bundle_record
+from training.cross_validation import CandidateResult, cross_validate
+from training.explanations import Influence, influences
+from training.splits import assign_folds, require_both_outcomes, stratum
+from training.training_table import Attrition, Endpoint, TrainingTable, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from features.cohort import Cohort
+    from training.cross_validation import Progress
+    from training.metrics import Floats
+    from training.model_bundle import BundleRecord
+
+FOLDS, REPEATS = 5, 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a cohort is split and judged."""
+
+    folds: int = FOLDS
+    repeats: int = REPEATS
+    seed: int = 0
+    group: str | None = None
+
+    @property
+    def fits(self) -> int:
+        """Number of fits that progress is counted by: every candidate in every fold, and the final model."""
+        return (len(BASELINES) + 1) * self.folds * self.repeats + 1
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained model, and how it compares with the baselines on patients that it did not see.
+
+    Attributes
+    ----------
+    candidates : tuple of CandidateResult
+        Baselines first, then the model.
+    resampled : str
+        What the intervals resample: "patients" or the group column.
+    shap : numpy.ndarray of shape (n_patients, n_columns)
+        Contributions of the final model to its training patients.
+    """
+
+    name: str
+    endpoint: Endpoint
+    plan: Plan
+    table: TrainingTable
+    attrition: Attrition
+    held_out: HeldOut
+    resampled: str
+    candidates: tuple[CandidateResult, ...]
+    record: BundleRecord
+    model_text: str
+    rounds: int
+    influences: tuple[Influence, ...]
+    shap: Floats
+    seconds: float
+
+    @property
+    def model(self) -> CandidateResult:
+        """The model of the bundle."""
+        return self.candidates[-1]
+
+    @property
+    def best(self) -> CandidateResult:
+        """The candidate with the lowest held-out log loss; it may be a baseline."""
+        return min(self.candidates, key=lambda c: c.evaluation.values.get("log_loss", np.inf))
+
+    def differences(self, metric: str) -> dict[str, Estimate]:
+        """Model minus each baseline in the same patients.
+
+        Parameters
+        ----------
+        metric : str
+
+        Returns
+        -------
+        dict of str to Estimate
+            By the baseline's id; for losses, below zero is better.
+        """
+        return {c.id: self.model.evaluation.difference(c.evaluation, metric) for c in self.candidates if c.baseline}
+
+    @property
+    def beats_baselines(self) -> bool:
+        """Whether the interval of the difference in log loss excludes zero against every baseline."""
+        fitted = {c.id for c in self.candidates if c.baseline and c.log_odds is not None}
+        differences = self.differences("log_loss")
+        return all(differences[b].excludes_zero and (differences[b].value or 0) < 0 for b in fitted)
+
+
+def train(
+    cohort: Cohort,
+    endpoint: Endpoint,
+    *,
+    group: str | None = None,
+    name: str | None = None,
+    extra_features: Sequence[str] = (),
+    seed: int = 0,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a model of response and judge it against the naive baselines.
+
+    Every step of the model (rounds, calibration) is refitted in each fold, and no patient is ever in both parts of a
+    split.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    endpoint : {"pcr", "objective_response"}
+    group : str, optional
+        Column whose values are never split either (site, cohort).
+    name : str, optional
+        Of the model; `adcr-<endpoint>` by default.
+    extra_features : sequence of str, optional
+        Columns outside the catalogue.
+    seed : int
+        Equal seeds give equal results.
+    folds, repeats : int
+        Of the outer cross-validation.
+    progress : callable, optional
+        Called with the number of fits done since the last call; `Plan.fits` in all.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    InputError
+        The cohort, the endpoint or a column does not allow a model.
+    """
+    plan = Plan(folds, repeats, seed, group)
+    prepared = prepare_training(cohort, endpoint, plan, extra_features=extra_features)
+    return train_prepared(cohort, prepared, name=name or default_name(endpoint), progress=progress)
+
+
+def default_name(endpoint: Endpoint) -> str:
+    """Name of a model that was given none.
+
+    Parameters
+    ----------
+    endpoint : {"pcr", "objective_response"}
+
+    Returns
+    -------
+    str
+    """
+    return f"adcr-{endpoint}"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cohort that has passed every check, encoded and split."""
+
+    endpoint: Endpoint
+    plan: Plan
+    table: TrainingTable
+    attrition: Attrition
+    held_out: HeldOut
+    resampled: str
+
+
+def prepare_training(cohort: Cohort, endpoint: Endpoint, plan: Plan, *, extra_features: Sequence[str] = ()) -> Prepared:
+    """Check, encode and split a cohort: whatever can be refused is refused here, before any work.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    endpoint : {"pcr", "objective_response"}
+    plan : Plan
+    extra_features : sequence of str, optional
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    InputError
+        The cohort, the endpoint, a column or the groups do not allow a model.
+    """
+    table, attrition = prepare(cohort, endpoint, group=plan.group, extra_features=extra_features)
+    held_out, resampled = split(table, plan)
+    return Prepared(endpoint, plan, table, attrition, held_out, resampled)
+
+
+def train_prepared(
+    cohort: Cohort, prepared: Prepared, *, name: str, progress: Progress | None = None
+) -> TrainingResult:
+    """Fit and judge the candidates, and fit the final model.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    prepared : Prepared
+    name : str
+        Of the model.
+    progress : callable, optional
+
+    Returns
+    -------
+    TrainingResult
+    """
+    started = perf_counter()
+    table, seed = prepared.table, prepared.plan.seed
+    makers: tuple[Callable[[], Candidate], ...] = (*BASELINES, partial(Boosted, seed))
+    candidates = tuple(cross_validate(make, table, prepared.held_out, progress=progress) for make in makers)
+    final = Boosted(seed).fit(table).classifier
+    if progress:
+        progress(1)
+    shap = final.contributions(table.features)[:, :-1]
+    return TrainingResult(
+        name=name,
+        endpoint=prepared.endpoint,
+        plan=prepared.plan,
+        table=table,
+        attrition=prepared.attrition,
+        held_out=prepared.held_out,
+        resampled=prepared.resampled,
+        candidates=candidates,
+        record=bundle_record(cohort, table, final, candidates[-1], name=name, endpoint=prepared.endpoint, seed=seed),
+        model_text=final.model_text_,
+        rounds=final.rounds_,
+        influences=tuple(influences(table.schema, table.features.to_numpy(), shap)),
+        shap=shap,
+        seconds=perf_counter() - started,
+    )
+
+
+def split(table: TrainingTable, plan: Plan) -> tuple[HeldOut, str]:
+    """Outer folds, and the weights that intervals are computed with.
+
+    Parameters
+    ----------
+    table : TrainingTable
+    plan : Plan
+
+    Returns
+    -------
+    HeldOut
+    str
+        What is resampled: the group column where it has at least `FEWEST_GROUPS` groups, else "patients".
+
+    Raises
+    ------
+    InputError
+        There are fewer groups than folds, or a fold would leave one outcome to learn from.
+    """
+    strata = stratum(table.outcome, table.adc, plan.folds)
+    folds = assign_folds(strata, table.groups, folds=plan.folds, repeats=plan.repeats, seed=plan.seed)
+    require_both_outcomes(table.outcome, folds)
+    by_group = plan.group is not None and len(np.unique(table.groups)) >= FEWEST_GROUPS
+    units = table.groups if by_group else table.patient
+    resampled = plan.group if by_group and plan.group else "patients"
+    return HeldOut(table.outcome, folds, resampling_weights(units, seed=plan.seed)), resampled

@@ -1,0 +1,156 @@
+"""One `adcr train` from the file to the registered model."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.errors import InputError
+from training.training_table import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from training.model_registry import RegisteredModel
+    from training.train import TrainingResult
+
+DEFAULT_EXPERIMENT = "adcr"
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    model_script : Path
+        Models-from-code script of the logged model.
+    output : Path or None
+        Folder for a copy of the bundle.
+    """
+
+    file: Path
+    endpoint: Endpoint
+    model_script: Path
+    group: str | None = None
+    name: str | None = None
+    extra_features: tuple[str, ...] = ()
+    experiment: str = DEFAULT_EXPERIMENT
+    seed: int = 0
+    folds: int = 5
+    repeats: int = 5
+    mapping: str | None = None
+    sheet: str | None = None
+    encoding: str | None = None
+    output: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSession:
+    """What came of it."""
+
+    request: TrainingRequest
+    result: TrainingResult
+    run_id: str
+    experiment: str
+    registered: RegisteredModel
+
+
+def train_file(request: TrainingRequest, *, show_progress: bool = True) -> TrainingSession:
+    """Read a cohort file, train and judge a model, and track all of it.
+
+    Parameters
+    ----------
+    request : TrainingRequest
+    show_progress : bool
+        Draw a progress bar where standard error is a terminal.
+
+    Returns
+    -------
+    TrainingSession
+
+    Raises
+    ------
+    InputError
+        The file or an option cannot be used; no run is opened.
+    TrackingError
+        The MLflow store cannot be used.
+    OutputError
+        The copy of the bundle cannot be written.
+    """
+    from features.cohort_file import read_cohort
+    from training.model_bundle import require_free, write_bundle
+    from training.run_store import default_store
+    from training.tracked_run import open_run
+    from training.train import Plan, default_name, prepare_training, train_prepared
+
+    name = request.name or default_name(request.endpoint)
+    _require_name(name)
+    if request.output:
+        require_free(request.output)
+    cohort = read_cohort(request.file, mapping=request.mapping, sheet=request.sheet, encoding=request.encoding)
+    plan = Plan(request.folds, request.repeats, request.seed, request.group)
+    prepared = prepare_training(cohort, request.endpoint, plan, extra_features=request.extra_features)
+
+    from training.model_registry import register
+    from training.run_metrics import run_tags
+    from training.run_record import log_outcome, log_settings, run_name
+
+    tags = run_tags(cohort, request.endpoint, name)
+    with open_run(default_store(), request.experiment, run_name(cohort, name), tags) as run:
+        with _progress("training", plan.fits, show=show_progress) as progress:
+            result = train_prepared(cohort, prepared, name=name, progress=progress)
+        if request.output:
+            write_bundle(request.output, result.record, result.model_text)
+        log_settings(run, result)
+        registered = register(run, result, cohort, script=request.model_script)
+        log_outcome(run, result, cohort, registered, tags)
+    return TrainingSession(request, result, run.run_id, request.experiment, registered)
+
+
+def find_model_script() -> Path:
+    """Find the script that serves a model bundle, without importing the room it is in.
+
+    Returns
+    -------
+    Path
+    """
+    found = find_spec("serving")
+    assert found is not None
+    assert found.submodule_search_locations
+    return Path(found.submodule_search_locations[0]) / "pyfunc_model.py"
+
+
+def _require_name(name: str) -> None:
+    if not re.fullmatch(r"[\w.-]{1,80}", name):
+        raise InputError(
+            f"'{name}' is no name for a model.",
+            where="--name",
+            mend="Use letters, digits, '.', '-' and '_', 80 at most.",
+        )
+
+
+@contextmanager
+def _progress(label: str, total: int, *, show: bool) -> Iterator[Callable[[int], None] | None]:
+    """Draw a bar on standard error where someone is looking, and nothing elsewhere."""
+    if not (show and sys.stderr.isatty()):
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("fits"),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda fits: bar.advance(task, fits)

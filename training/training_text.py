@@ -1,0 +1,249 @@
+"""What `adcr train` prints: whom it learned from, how the candidates compare, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from training.metrics import METRICS
+
+if TYPE_CHECKING:
+    from training.bootstrap import Estimate
+    from training.train import TrainingResult
+    from training.training_session import TrainingSession
+
+_LABELS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "calibration_slope": "calibr. slope",
+    "calibration_intercept": "calibr. intercept",
+}
+_NAME_WIDTH, _CELL_WIDTH = 23, 19
+_TOP_INFLUENCES = 5
+RESEARCH_USE = "Research use only; not a treatment recommendation."
+
+
+def session_text(session: TrainingSession) -> str:
+    """Report of a training session, at most 80 columns wide but for names of files.
+
+    Parameters
+    ----------
+    session : TrainingSession
+
+    Returns
+    -------
+    str
+    """
+    result, registered = session.result, session.registered
+    champion = "is the champion now" if registered.decision.moves else "did not become champion"
+    parts = [
+        *_cohort_lines(result),
+        "",
+        *_table(result, METRICS[:3]),
+        "",
+        *_table(result, METRICS[3:]),
+        "",
+        *wrapped(verdict(result)),
+        *_notes(result),
+        *wrapped(f"Builds most on {', '.join(i.name for i in result.influences[:_TOP_INFLUENCES])}."),
+        "",
+        *wrapped(f"{registered.name} version {registered.version} {champion}: {registered.decision.reason}."),
+        "",
+        "Next:",
+        *(f"  {line}" for line in next_commands(session)),
+        "",
+        RESEARCH_USE,
+    ]
+    return "\n".join(parts)
+
+
+def _cohort_lines(result: TrainingResult) -> list[str]:
+    stamp, plan = result.record.cohort, result.plan
+    lines = []
+    if result.record.simulated:
+        lines += [f"{stamp.kind.upper()} PATIENTS: no number below says anything about real ones.", ""]
+    drugs = ", ".join(f"{drug} {count}" for drug, count in stamp.adcs.items())
+    lines.append(f"{result.name}: {result.endpoint} in {stamp.name}")
+    lines += wrapped(
+        f"{stamp.patients} patients, {stamp.events} responded ({stamp.events / stamp.patients:.0%}): {drugs}"
+        + (f"; {', '.join(stamp.settings)}." if stamp.settings else ".")
+    )
+    left_out = "; ".join(f"{count} {reason}" for reason, count in result.attrition.left_out.items())
+    lines += wrapped(f"Left out of {result.attrition.rows_in} rows: {left_out or 'none'}.")
+    signed = sum(c.monotone != 0 for c in result.table.schema.columns)
+    lines += wrapped(
+        f"{len(result.table.schema.columns)} columns, {signed} held to the direction that the catalogue gives. "
+        f"{plan.repeats} x {plan.folds}-fold cross-validation; 95% intervals resample {result.resampled}."
+    )
+    return lines
+
+
+def _table(result: TrainingResult, metrics: tuple[str, ...]) -> list[str]:
+    head = " " * _NAME_WIDTH + "".join(f"{_LABELS[m]:<{_CELL_WIDTH}}" for m in metrics)
+    rows = [
+        f"{c.label:<{_NAME_WIDTH}}" + "".join(f"{cell(c.evaluation.estimate(m)):<{_CELL_WIDTH}}" for m in metrics)
+        for c in result.candidates
+    ]
+    return [line.rstrip() for line in (head, *rows)]
+
+
+def cell(estimate: Estimate) -> str:
+    """Write an estimate with its interval, as short as a table needs it.
+
+    Parameters
+    ----------
+    estimate : Estimate
+
+    Returns
+    -------
+    str
+        "-" where there is none.
+    """
+    if estimate.value is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:z.2f}"
+    return f"{estimate.value:z.2f} ({estimate.low:z.2f}, {estimate.high:z.2f})"
+
+
+def verdict(result: TrainingResult) -> str:
+    """Say in a sentence whether the model is better than the baselines.
+
+    Better is only what has an interval of the paired difference in log loss that excludes zero.
+
+    Parameters
+    ----------
+    result : TrainingResult
+
+    Returns
+    -------
+    str
+    """
+    label, differences = result.model.label, result.differences("log_loss")
+    fitted = [c for c in result.candidates if c.baseline and c.log_odds is not None]
+    unbeaten = [c for c in fitted if not (differences[c.id].excludes_zero and (differences[c.id].value or 0) < 0)]
+    if not unbeaten:
+        closest = min(fitted, key=lambda c: c.evaluation.values["log_loss"])
+        return (
+            f"{label} is better than every baseline: its log loss is lower, by {_span(differences[closest.id])} "
+            f"against the best of them, '{closest.label}'."
+        )
+    worse = [c for c in unbeaten if differences[c.id].excludes_zero]
+    told = "; ".join(f"'{c.label}' ({_signed(differences[c.id])})" for c in unbeaten)
+    first = f"{label} is worse than {len(worse)} of them. " if worse else ""
+    return f"{label} is not shown to be better than {told}. {first}".strip()
+
+
+def _span(difference: Estimate) -> str:
+    assert difference.value is not None
+    assert difference.low is not None
+    assert difference.high is not None
+    return f"{-difference.value:.3f} (95% interval {-difference.high:.3f} to {-difference.low:.3f})"
+
+
+def _signed(difference: Estimate) -> str:
+    if difference.value is None:
+        return "not comparable"
+    told = f"difference in log loss {difference.value:+z.3f}"
+    if difference.low is None or difference.high is None:
+        return told
+    return f"{told}, 95% interval {difference.low:+z.3f} to {difference.high:+z.3f}"
+
+
+def _notes(result: TrainingResult) -> list[str]:
+    notes = []
+    if result.best.baseline:
+        notes += wrapped(
+            f"The lowest log loss is that of '{result.best.label}'; the bundle holds {result.model.label}."
+        )
+    for candidate in result.candidates:
+        if candidate.reason:
+            notes += wrapped(f"'{candidate.label}' could not be fitted: {candidate.reason}.")
+    return notes
+
+
+def next_commands(session: TrainingSession) -> list[str]:
+    """Commands that a user can run now.
+
+    Parameters
+    ----------
+    session : TrainingSession
+
+    Returns
+    -------
+    list of str
+    """
+    registered = session.registered
+    model = f"models:/{registered.name}@champion" if registered.decision.moves else registered.uri
+    experiment = f" --experiment '{session.experiment}'" if session.experiment != "adcr" else ""
+    return [
+        f"adcr score FILE --model {model} -o scores.csv",
+        f"adcr compare{experiment}",
+        "adcr ui",
+    ]
+
+
+def wrapped(text: str) -> list[str]:
+    """Break a sentence at 80 columns.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    list of str
+    """
+    from textwrap import wrap
+
+    return wrap(text, 80, break_long_words=False, break_on_hyphens=False)
+
+
+def session_json(session: TrainingSession) -> str:
+    """Content of the report for programs.
+
+    Parameters
+    ----------
+    session : TrainingSession
+
+    Returns
+    -------
+    str
+    """
+    result, registered = session.result, session.registered
+    content: dict[str, Any] = {
+        "model": result.name,
+        "version": registered.version,
+        "model_uri": registered.uri,
+        "run_id": session.run_id,
+        "experiment": session.experiment,
+        "endpoint": result.endpoint,
+        "cohort": result.record.cohort,
+        "simulated": result.record.simulated,
+        "rows_in": result.attrition.rows_in,
+        "left_out": result.attrition.left_out,
+        "columns": list(result.table.schema.names),
+        "columns_left_out": result.attrition.columns,
+        "resampled": result.resampled,
+        "candidates": {
+            c.id: {m: c.evaluation.estimate(m) for m in METRICS} | ({"reason": c.reason} if c.reason else {})
+            for c in result.candidates
+        },
+        "log_loss_minus": result.differences("log_loss"),
+        "better_than_baselines": result.beats_baselines,
+        "lowest_log_loss": result.best.id,
+        "verdict": verdict(result),
+        "champion": {
+            "moved": registered.decision.moves,
+            "reason": registered.decision.reason,
+            "log_loss_minus_champion": registered.decision.difference,
+        },
+        "influences": list(result.influences),
+        "seconds": round(result.seconds, 2),
+        "next": next_commands(session),
+        "use": RESEARCH_USE,
+    }
+    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
