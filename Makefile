@@ -20,15 +20,15 @@ demo: .venv/ready  ## Simulate, check, train, compare and score, from nothing to
 	@rm -rf adcr-demo && mkdir adcr-demo
 	$(BIN)/adcr cohort simulate --patients 600 --seed 1 -o adcr-demo/cohort.csv
 	$(BIN)/adcr cohort check adcr-demo/cohort.csv
-	$(BIN)/adcr train adcr-demo/cohort.csv --endpoint objective_response --name adcr-demo
+	$(BIN)/adcr train adcr-demo/cohort.csv --endpoint objective_response --name adcr-demo --output adcr-demo/model
 	$(BIN)/adcr cohort simulate --patients 5000 --seed 2 -o adcr-demo/next_cohort.csv
-	$(BIN)/adcr score adcr-demo/next_cohort.csv --model models:/adcr-demo@champion -o adcr-demo/scores.csv
+	$(BIN)/adcr score adcr-demo/next_cohort.csv --model adcr-demo/model -o adcr-demo/scores.csv
 	@echo
 	@echo "Next:"
 	@echo "  $(BIN)/adcr ui                                   open the tracked runs in the MLflow UI"
 	@echo "  $(BIN)/adcr compare                              print them side by side"
 	@echo "  $(BIN)/adcr cohort template -o my_cohort.csv     see what your own file may hold"
-	@echo "  $(BIN)/adcr score my_cohort.csv --model models:/adcr-demo@champion -o my_scores.csv"
+	@echo "  $(BIN)/adcr score my_cohort.csv --model adcr-demo/model -o my_scores.csv"
 
 test: .venv/ready  ## Run the tests (under ten minutes on two cores)
 	@$(BIN)/pytest -n 2 -m 'not slow'

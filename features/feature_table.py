@@ -32,6 +32,7 @@ __all__ = ["FeatureColumn", "FeatureSchema", "build_schema", "encode", "left_out
 #: The model reads a categorical column as one bit per level in 32 bits, of which missing takes one.
 MOST_LEVELS = 31
 PAYLOAD_PREFIX = "adc_payload_"
+_PAYLOAD_NAMES = {"topoisomerase1": "topoisomerase I", "alkylator": "alkylating", "immune_agonist": "immune agonist"}
 
 
 # -- schema ------------------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def _profile_columns(adc_ids: pd.Series) -> list[FeatureColumn]:
     payloads = [
         FeatureColumn(
             name=f"{PAYLOAD_PREFIX}{payload}",
-            label=f"Payload class of the ADC: {payload}",
+            label=f"ADC with {_PAYLOAD_NAMES.get(payload, payload)} payload",
             kind="binary",
             unit="yes/no",
             source="adc_profile",

@@ -36,7 +36,7 @@ def test_the_readmes_commands_run_in_their_order(tmp_path: Path) -> None:
 
 def test_the_readmes_make_targets_exist(project_root: Path) -> None:
     makefile = (project_root / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"\bmake ([a-z-]+)", README.read_text(encoding="utf-8")):
+    for target in re.findall(r"(?:^|`)make ([a-z-]+)", README.read_text(encoding="utf-8"), flags=re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
