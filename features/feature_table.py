@@ -7,6 +7,7 @@ bystander effect), never as its name, so that one model covers several ADCs and 
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from features.adcs import adcs
 from features.biomarkers import biomarker_of, measures, monotone_sign
 from features.cohort import NO_ADC, OUTCOME_COLUMNS, SETTINGS
 from features.errors import InputError
+from features.faults import listed, shown
 from features.feature_schema import FeatureColumn, FeatureSchema
 
 if TYPE_CHECKING:
@@ -213,9 +215,7 @@ def _extra_column(cohort: Cohort, name: str) -> FeatureColumn:
         raise InputError(
             "--extra-features names a column that the cohort does not hold.",
             where=where,
-            mend="Use one of: " + ", ".join(cohort.unused()) + "."
-            if cohort.unused()
-            else "The file has no unused columns.",
+            mend=_nearest_columns(name, cohort.unused()),
         )
     if name in {"patient_id", "adc", *OUTCOME_COLUMNS}:
         raise InputError(
@@ -238,6 +238,13 @@ def _extra_column(cohort: Cohort, name: str) -> FeatureColumn:
             mend="Group its values, write it as a number, or leave it out of --extra-features.",
         )
     return FeatureColumn(name, name, "categorical", "level", "extra", levels=levels)
+
+
+def _nearest_columns(name: str, unused: tuple[str, ...]) -> str:
+    close = get_close_matches(name, unused, n=1)
+    if close:
+        return f"Did you mean '{shown(close[0])}'?"
+    return f"Use {listed(unused, conjunction='or')}." if unused else "The file has no unused columns."
 
 
 def _all_numbers(values: pd.Series) -> bool:

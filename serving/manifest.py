@@ -169,7 +169,7 @@ def _summary(manifest: Manifest) -> list[str]:
             f"shift       {manifest.outside_training_range:.1%} of the rows have a value outside the training range",
         ]
         if manifest.unseen_adc:
-            lines.append(f"            {manifest.unseen_adc:,} rows have an ADC that the model never saw, or none")
+            lines.append(f"            {manifest.unseen_adc:,} row(s) with an ADC that the model never saw, or none")
         lines += [f"            {text}" for text in _told_shifts(manifest.shift)]
     if manifest.unused_columns:
         lines.append("not used    " + _as_many_as_fit(manifest.unused_columns))

@@ -165,3 +165,8 @@ def test_encoding_does_not_depend_on_the_order_of_rows_and_columns(rows: list[in
     schema: FeatureSchema = build_schema(cohort(), extra_features=["lab"])
     shuffled = PATIENTS.iloc[rows][columns]
     pd.testing.assert_frame_equal(encode(shuffled, schema).sort_index(), encode(PATIENTS, schema))
+
+
+def test_a_misspelt_extra_column_gets_the_nearest_name() -> None:
+    with pytest.raises(InputError, match="Did you mean 'centre score'"):
+        build_schema(cohort(), extra_features=["center score"])

@@ -564,7 +564,7 @@ def test_an_adc_that_the_model_never_saw_is_told(
 ) -> None:
     table.assign(adc=["RC48"] * 30 + ["none"] * 20).to_csv(tmp_path / "other.csv", index=False)
     assert run(tmp_path / "other.csv", "-o", str(tmp_path / "out.csv")) == 0
-    assert "50 rows have an ADC that the model never saw, or none" in capsys.readouterr().out
+    assert "50 row(s) with an ADC that the model never saw, or none" in capsys.readouterr().out
     assert manifest_of(tmp_path)["unseen_adc"] == 50
 
 

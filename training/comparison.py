@@ -149,7 +149,8 @@ def _text(comparison: Comparison) -> str:
     """Blocks of as many metrics as fit beside each other."""
     if not comparison.runs:
         return f"Experiment '{comparison.experiment}' has no training runs."
-    lines = [f"Experiment '{comparison.experiment}', {len(comparison.runs)} runs, newest first. 95% intervals.", ""]
+    runs = f"{len(comparison.runs)} run{'' if len(comparison.runs) == 1 else 's'}"
+    lines = [f"Experiment '{comparison.experiment}', {runs}, newest first. 95% intervals.", ""]
     for number, run in enumerate(comparison.runs, 1):
         marks = [run.status.lower()] if run.status != "FINISHED" else []
         marks += ["SIMULATED"] if run.simulated else []
