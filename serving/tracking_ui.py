@@ -34,6 +34,10 @@ START_SECONDS = 180.0
 STOP_SECONDS = 10.0
 
 
+#: The list of experiments with trained models; without the word, the UI opens on the traces of language models.
+_RUNS_PAGE = "/#/experiments?workflowType=machine_learning"
+
+
 @dataclass(frozen=True, slots=True)
 class UiPlan:
     """How the UI will be served: the store that it shows, its port, and the Host headers that it answers."""
@@ -106,8 +110,9 @@ def show_ui(
         tell(f"Port {port} is taken; using {plan.port}.")
     tell("Starting the MLflow UI ...")
     with ending_orderly(), contextlib.suppress(KeyboardInterrupt), running_ui(plan) as server:
-        tell(f"MLflow UI: {plan.url} (this machine only; Ctrl-C ends it)")
-        _open(plan.url, wanted=open_browser)
+        address = plan.url + _RUNS_PAGE
+        tell(f"MLflow UI: {address} (this machine only; Ctrl-C ends it)")
+        _open(address, wanted=open_browser)
         server.wait()
         raise TrackingError("the MLflow server ended by itself.", where=plan.store, mend="Start it again: adcr ui")
     tell("The MLflow UI has ended.")
