@@ -1,7 +1,6 @@
 # `make demo` and `make test` need Python 3.11+, make and a package index; each builds .venv if it is not there.
 PYTHON ?= python3
 BIN := .venv/bin
-export PYTHONWARNINGS ?= default
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check lint notebooks clean
 
