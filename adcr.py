@@ -23,6 +23,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "cohort": Command("features.cli:cohort", "Check, import, simulate and describe cohort files"),
     "catalogue": Command("features.cli:catalogue", "Look up biomarkers, ADCs and published trial results"),
+    "prior": Command("training.prior_cli:prior", "Build and show the literature prior that training starts from"),
     "train": Command("training.cli:train", "Train, validate and track models of ADC response"),
     "compare": Command("training.cli:compare", "Print the tracked runs of an experiment side by side"),
     "score": Command("serving.cli:score", "Score a cohort file with a trained model"),

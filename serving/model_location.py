@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import ModelError
+from training.literature_name import literature_endpoint
 from training.model_bundle import RECORD_FILE
 from training.run_store import default_store, opened, store_exists
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}\Z")
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))\Z")
-_WAYS = "Name a model's folder, a run id, models:/NAME@champion or models:/NAME/VERSION."
+_WAYS = "Name a model's folder, a run id, models:/NAME@champion, models:/NAME/VERSION or literature."
 _MOST_TOLD = 10
 
 
@@ -31,7 +32,8 @@ def model_folder(model: str) -> Iterator[Path]:
     ----------
     model : str
         A folder (of a bundle, or of an MLflow model that holds one), the id of a run, `models:/NAME@ALIAS` or
-        `models:/NAME/VERSION`. MLflow is loaded only for what is no folder.
+        `models:/NAME/VERSION`, or `literature` (`literature:pcr`) for the prior alone. MLflow is
+        loaded only for what is no folder.
 
     Yields
     ------
@@ -45,6 +47,12 @@ def model_folder(model: str) -> Iterator[Path]:
     TrackingError
         The store cannot be reached.
     """
+    endpoint = literature_endpoint(model)
+    if endpoint:
+        from training.literature_model import literature_folder
+
+        yield literature_folder(endpoint)
+        return
     local = Path(model)
     if local.is_dir():
         yield bundle_within(local)

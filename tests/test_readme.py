@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from features.fault_rules import RULES
+
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
@@ -45,3 +47,8 @@ def test_every_link_to_a_file_of_the_repository_leads_somewhere(document: str, p
     text = (project_root / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (project_root / target).exists(), f"{document}: {target}"
+
+
+def test_the_readme_lists_every_fault_code() -> None:
+    listed = re.findall(r"^\| (COH\d{3}) \|", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert listed == sorted(rule.code for rule in RULES.values())

@@ -103,7 +103,9 @@ def test_a_parent_run_has_each_metric_with_its_interval_and_one_child_per_candid
         "mean_by_her2",
         "mean_by_adc_her2",
         "logistic_core",
+        "prior_alone",
         "lightgbm",
+        "primed",
     }
     assert all(c.info.status == "FINISHED" for c in children)
     folds = client.get_metric_history(children[0].info.run_id, "fold_log_loss")
@@ -183,7 +185,7 @@ def test_the_printed_report_fits_the_screen_and_names_the_next_commands(folder: 
 def test_the_json_report_holds_the_same(folder: Path, client: Any) -> None:
     report = json.loads((folder / "printed3").read_text())
     run = client.get_run(report["run_id"])
-    assert report["candidates"]["lightgbm"]["auroc"]["value"] == run.data.metrics["auroc"]
+    assert report["candidates"]["primed"]["auroc"]["value"] == run.data.metrics["auroc"]
     assert report["simulated"] is True
     assert report["champion"]["reason"] == run.data.tags["adcr.champion_reason"]
 

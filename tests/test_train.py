@@ -108,7 +108,9 @@ def test_every_baseline_and_the_model_are_judged_on_the_same_patients(trained: T
         "mean_by_her2",
         "mean_by_adc_her2",
         "logistic_core",
+        "prior_alone",
         "lightgbm",
+        "primed",
     ]
     for candidate in trained.candidates:
         assert candidate.log_odds is not None

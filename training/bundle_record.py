@@ -153,7 +153,8 @@ def bundle_record(
         model_version="",
         endpoint=endpoint,
         cohort=cohort_stamp(cohort, table),
-        schema=table.schema,
+        # A sign that the cohort contradicts is no longer claimed.
+        schema=classifier.schema_,
         calibration=classifier.calibration_,
         venn_abers=venn_abers_table(table.outcome, np.round(held_out, _DECIMALS)),
         training_ranges=training_ranges(table.features, table.schema),

@@ -26,11 +26,11 @@ INTERVAL_RESAMPLES = 200
 MOST_EXACT_SCORES = 2000
 
 
-def recalibrate(outcome: Integers, log_odds: Floats) -> Calibration:
+def recalibrate(outcome: Integers, log_odds: Floats, *, fewest_for_slope: int = FEWEST_FOR_SLOPE) -> Calibration:
     """Intercept and slope that bring held-out log-odds to the observed responses.
 
     The slope is the maximum of the likelihood times a normal prior around 1, and never negative; below
-    `FEWEST_FOR_SLOPE` patients of the rarer outcome it stays 1. The intercept then matches the mean predicted
+    `fewest_for_slope` patients of the rarer outcome it stays 1. The intercept then matches the mean predicted
     probability to the observed rate.
 
     Parameters
@@ -39,6 +39,8 @@ def recalibrate(outcome: Integers, log_odds: Floats) -> Calibration:
         1 responded, 0 did not.
     log_odds : numpy.ndarray of shape (n_patients,)
         By models that did not see the patient.
+    fewest_for_slope : int
+        Patients of the rarer outcome from which on the slope is corrected too.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def recalibrate(outcome: Integers, log_odds: Floats) -> Calibration:
     Steyerberg EW et al. Stat Med 2004;23:2567-2586 (updating, and shrinkage of the update).
     """
     rarer = min(int(outcome.sum()), len(outcome) - int(outcome.sum()))
-    with_slope = rarer >= FEWEST_FOR_SLOPE
+    with_slope = rarer >= fewest_for_slope
     slope = _penalised_slope(outcome, log_odds) if with_slope else 1.0
     return Calibration(
         method="slope_intercept" if with_slope else "intercept",

@@ -43,6 +43,9 @@ _EXPERIMENT = click.option(
 )
 @click.option("--sheet", help="Sheet of an Excel file that has several.")
 @click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option("--no-prior", is_flag=True, help="Learn from the cohort alone, without what the literature expects.")
+@click.option("--tune", is_flag=True, help="Search the settings of the trees inside every training part (minutes).")
+@click.option("--learning-curve", is_flag=True, help="Refit on growing parts: how good with fewer patients?")
 @click.option("--output", type=_FILE, metavar="DIR", help="Folder for a copy of the model, beside MLflow's.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON for machines instead of text.")
 @click.pass_obj
@@ -60,6 +63,9 @@ def train(
     mapping: str | None,
     sheet: str | None,
     encoding: str | None,
+    no_prior: bool,
+    tune: bool,
+    learning_curve: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -86,6 +92,9 @@ def train(
         sheet=sheet,
         encoding=encoding,
         output=output,
+        prior=not no_prior,
+        tune=tune,
+        learning_curve=learning_curve,
     )
     session = train_file(request)
     click.echo(session_json(session) if as_json else session_text(session))

@@ -72,7 +72,7 @@ def run_parameters(result: TrainingResult) -> dict[str, str]:
     dict of str to str
     """
     plan, calibration = result.plan, result.record.calibration
-    boosting = {k: v for k, v in AdcResponseClassifier().get_params().items() if k not in {"schema", "seed"}}
+    boosting = {k: v for k, v in AdcResponseClassifier().get_params().items() if k not in {"schema", "prior", "seed"}}
     extra = [c.name for c in result.table.schema.columns if c.source == "extra"]
     settings: dict[str, Any] = {
         "endpoint": result.endpoint,
@@ -91,6 +91,10 @@ def run_parameters(result: TrainingResult) -> dict[str, str]:
         "recalibration": calibration.method,
         "recalibration_slope": round(calibration.slope, 4),
         "recalibration_intercept": round(calibration.intercept, 4),
+        "prior": result.prior.key if result.prior else "none",
+        "prior_adcs": result.prior.source if result.prior else "none",
+        "tuned": str(plan.tuning is not None).lower(),
+        "contradicted": ", ".join(result.literature.contradicted) or "none" if result.literature else "none",
         **{f"boosting_{k}": v for k, v in boosting.items()},
     }
     return {key: str(value)[:500] for key, value in settings.items()}

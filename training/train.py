@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.baselines import BASELINES, Candidate
-from training.boosting import Boosted
+from training.baselines import BASELINES
 from training.bootstrap import FEWEST_GROUPS, Estimate, HeldOut, resampling_weights
 from training.bundle_record import bundle_record
+from training.candidates import Boosted, Tuning, candidate_makers
 from training.cross_validation import CandidateResult, cross_validate
 from training.explanations import Influence, influences
+from training.learning_curve import CurvePoint, curve_sizes, learning_curve
 from training.splits import assign_folds, require_both_outcomes, stratum
 from training.training_table import Attrition, Endpoint, TrainingTable, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from features.cohort import Cohort
+    from training.boosting import LiteratureUse
+    from training.cohort_prior import CohortPrior
     from training.cross_validation import Progress
     from training.metrics import Floats
     from training.model_bundle import BundleRecord
@@ -31,17 +33,28 @@ FOLDS, REPEATS = 5, 5
 
 @dataclass(frozen=True)
 class Plan:
-    """How a cohort is split and judged."""
+    """How a cohort is split and judged; whether the literature is used, and whether settings are searched for."""
 
     folds: int = FOLDS
     repeats: int = REPEATS
     seed: int = 0
     group: str | None = None
+    prior: bool = True
+    tuning: Tuning | None = None
+    learning_curve: bool = False
 
     @property
     def fits(self) -> int:
         """Number of fits that progress is counted by: every candidate in every fold, and the final model."""
-        return (len(BASELINES) + 1) * self.folds * self.repeats + 1
+        candidates = len(BASELINES) + (3 if self.prior else 1)
+        return candidates * self.folds * self.repeats + 1
+
+    def curve_fits(self, patients: int) -> int:
+        """Count the fits of the learning curve, 0 where none is asked for."""
+        if not self.learning_curve:
+            return 0
+        part = patients - -(-patients // self.folds)
+        return len(curve_sizes(part)) * self.folds * (2 if self.prior else 1)
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,12 @@ class TrainingResult:
         What the intervals resample: "patients" or the group column.
     shap : numpy.ndarray of shape (n_patients, n_columns)
         Contributions of the final model to its training patients.
+    literature : LiteratureUse or None
+        What the final model kept of the literature; None where it was left out.
+    prior : CohortPrior or None
+        The literature as this cohort sees it.
+    curve : tuple of CurvePoint
+        Learning curve, where one was asked for.
     """
 
     name: str
@@ -70,6 +89,9 @@ class TrainingResult:
     model_text: str
     rounds: int
     influences: tuple[Influence, ...]
+    literature: LiteratureUse | None
+    prior: CohortPrior | None
+    curve: tuple[CurvePoint, ...]
     shap: Floats
     seconds: float
 
@@ -95,7 +117,24 @@ class TrainingResult:
         dict of str to Estimate
             By the baseline's id; for losses, below zero is better.
         """
-        return {c.id: self.model.evaluation.difference(c.evaluation, metric) for c in self.candidates if c.baseline}
+        return {c.id: d for c, d in self._differences(metric) if c.baseline}
+
+    def differences_of_models(self, metric: str) -> dict[str, Estimate]:
+        """Model minus each other model (literature alone, LightGBM without it) in the same patients.
+
+        Parameters
+        ----------
+        metric : str
+
+        Returns
+        -------
+        dict of str to Estimate
+            By the other model's id.
+        """
+        return {c.id: d for c, d in self._differences(metric) if not c.baseline and c.id != self.model.id}
+
+    def _differences(self, metric: str) -> list[tuple[CandidateResult, Estimate]]:
+        return [(c, self.model.evaluation.difference(c.evaluation, metric)) for c in self.candidates]
 
     @property
     def beats_baselines(self) -> bool:
@@ -115,6 +154,7 @@ def train(
     seed: int = 0,
     folds: int = FOLDS,
     repeats: int = REPEATS,
+    prior: bool = True,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train a model of response and judge it against the naive baselines.
@@ -136,6 +176,8 @@ def train(
         Equal seeds give equal results.
     folds, repeats : int
         Of the outer cross-validation.
+    prior : bool
+        Whether the literature is used.
     progress : callable, optional
         Called with the number of fits done since the last call; `Plan.fits` in all.
 
@@ -148,7 +190,7 @@ def train(
     InputError
         The cohort, the endpoint or a column does not allow a model.
     """
-    plan = Plan(folds, repeats, seed, group)
+    plan = Plan(folds, repeats, seed, group, prior)
     prepared = prepare_training(cohort, endpoint, plan, extra_features=extra_features)
     return train_prepared(cohort, prepared, name=name or default_name(endpoint), progress=progress)
 
@@ -177,6 +219,7 @@ class Prepared:
     attrition: Attrition
     held_out: HeldOut
     resampled: str
+    prior: CohortPrior | None
 
 
 def prepare_training(cohort: Cohort, endpoint: Endpoint, plan: Plan, *, extra_features: Sequence[str] = ()) -> Prepared:
@@ -200,7 +243,15 @@ def prepare_training(cohort: Cohort, endpoint: Endpoint, plan: Plan, *, extra_fe
     """
     table, attrition = prepare(cohort, endpoint, group=plan.group, extra_features=extra_features)
     held_out, resampled = split(table, plan)
-    return Prepared(endpoint, plan, table, attrition, held_out, resampled)
+    prior = _prior(table, endpoint) if plan.prior else None
+    return Prepared(endpoint, plan, table, attrition, held_out, resampled, prior)
+
+
+def _prior(table: TrainingTable, endpoint: Endpoint) -> CohortPrior:
+    """Read the literature with the cohort's eyes; it sees columns and ADCs, never outcomes."""
+    from training.prior import literature_prior
+
+    return literature_prior().of_cohort(table.schema, [str(adc) for adc in table.adc], endpoint)
 
 
 def train_prepared(
@@ -222,9 +273,11 @@ def train_prepared(
     """
     started = perf_counter()
     table, seed = prepared.table, prepared.plan.seed
-    makers: tuple[Callable[[], Candidate], ...] = (*BASELINES, partial(Boosted, seed))
+    tuning = prepared.plan.tuning
+    makers = candidate_makers(seed, prepared.prior, tuning)
     candidates = tuple(cross_validate(make, table, prepared.held_out, progress=progress) for make in makers)
-    final = Boosted(seed).fit(table).classifier
+    curve = _curve(prepared, progress)
+    final = Boosted(seed, prepared.prior, tuning).fit(table).classifier
     if progress:
         progress(1)
     shap = final.contributions(table.features)[:, :-1]
@@ -241,9 +294,22 @@ def train_prepared(
         model_text=final.model_text_,
         rounds=final.rounds_,
         influences=tuple(influences(table.schema, table.features.to_numpy(), shap)),
+        literature=final.literature_,
+        prior=prepared.prior,
+        curve=curve,
         shap=shap,
         seconds=perf_counter() - started,
     )
+
+
+def _curve(prepared: Prepared, progress: Progress | None) -> tuple[CurvePoint, ...]:
+    """Learn from growing parts, with and without the literature, on the folds of the first repeat; never tuned."""
+    plan = prepared.plan
+    if not plan.learning_curve:
+        return ()
+    models = [m for m in candidate_makers(plan.seed, prepared.prior) if not m().baseline and m().id != "prior_alone"]
+    folds = prepared.held_out.folds[0]
+    return tuple(learning_curve(models, prepared.table, folds, seed=plan.seed, progress=progress))
 
 
 def split(table: TrainingTable, plan: Plan) -> tuple[HeldOut, str]:

@@ -44,6 +44,9 @@ class TrainingRequest:
     seed: int = 0
     folds: int = 5
     repeats: int = 5
+    prior: bool = True
+    tune: bool = False
+    learning_curve: bool = False
     mapping: str | None = None
     sheet: str | None = None
     encoding: str | None = None
@@ -84,6 +87,7 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
         The copy of the bundle cannot be written.
     """
     from features.cohort_file import read_cohort
+    from training.candidates import usual_tuning
     from training.model_bundle import require_free, write_bundle
     from training.run_store import default_store
     from training.tracked_run import open_run
@@ -94,7 +98,15 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
     if request.output:
         require_free(request.output)
     cohort = read_cohort(request.file, mapping=request.mapping, sheet=request.sheet, encoding=request.encoding)
-    plan = Plan(request.folds, request.repeats, request.seed, request.group)
+    plan = Plan(
+        request.folds,
+        request.repeats,
+        request.seed,
+        request.group,
+        prior=request.prior,
+        tuning=usual_tuning() if request.tune else None,
+        learning_curve=request.learning_curve,
+    )
     prepared = prepare_training(cohort, request.endpoint, plan, extra_features=request.extra_features)
 
     from training.model_registry import register
@@ -103,7 +115,9 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
 
     tags = run_tags(cohort, request.endpoint, name)
     with open_run(default_store(), request.experiment, run_name(cohort, name), tags) as run:
-        with _progress("training", plan.fits, show=show_progress) as progress:
+        with _progress(
+            "training", plan.fits + plan.curve_fits(prepared.table.patients), show=show_progress
+        ) as progress:
             result = train_prepared(cohort, prepared, name=name, progress=progress)
         if request.output:
             write_bundle(request.output, result.record, result.model_text)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from training.literature_text import learning_curve_lines, literature_sentence
 from training.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def session_text(session: TrainingSession) -> str:
         *_table(result, METRICS[3:]),
         "",
         *wrapped(verdict(result)),
+        *wrapped(literature_sentence(result)),
+        *learning_curve_lines(result.curve),
         *_notes(result),
         *wrapped(f"Builds most on {', '.join(i.name for i in result.influences[:_TOP_INFLUENCES])}."),
         "",
@@ -232,10 +235,13 @@ def session_json(session: TrainingSession) -> str:
             c.id: {m: c.evaluation.estimate(m) for m in METRICS} | ({"reason": c.reason} if c.reason else {})
             for c in result.candidates
         },
-        "log_loss_minus": result.differences("log_loss"),
+        "log_loss_minus": result.differences("log_loss") | result.differences_of_models("log_loss"),
         "better_than_baselines": result.beats_baselines,
         "lowest_log_loss": result.best.id,
         "verdict": verdict(result),
+        "literature": literature_sentence(result) or None,
+        "literature_use": result.literature,
+        "learning_curve": list(result.curve),
         "champion": {
             "moved": registered.decision.moves,
             "reason": registered.decision.reason,

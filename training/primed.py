@@ -1,0 +1,368 @@
+"""Response as literature plus cohort: prior trees and additive effects under the literature's normal prior.
+
+    log-odds = intercept + b * prior trees + sum of additive effects
+
+The intercept is the cohort's. `b` starts at 1 and may shrink to 0. The additive effects start where the simulated
+worlds have them and move as far as the worlds disagree; wider and narrower versions of that prior, one that trusts the
+catalogue's directions beyond the simulator, ones with bent effects, and ones without any literature are all fitted, and
+averaged by their evidence times a prior that trusts
+the literature first (Bayesian model averaging). A cohort that contradicts the literature so falls back on what it
+says itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from scipy.special import expit
+
+from training.cohort_prior import CohortPrior
+from training.column_scores import ColumnBins, bin_column, column_scale, level_scores
+from training.laplace import ConstrainedMode, NormalPrior, Posterior, constrained_mode, posterior
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.metrics import Floats, Integers
+
+#: Precision of the intercept (standard deviation 5), and standard deviation of the weight of the prior trees around 1.
+_INTERCEPT_PRECISION, _WEIGHT_SD = 0.04, 0.5
+#: Mean and standard deviation of a biomarker's effect per score in the catalogue's direction, where a belief trusts it.
+_DIRECTION_MEAN, _DIRECTION_SD = 0.15, 0.15
+#: Beliefs of less weight than this are not refitted under constraints.
+_LEAST_SHARE = 0.05
+_JITTER = 1e-9
+
+
+@dataclass(frozen=True)
+class Belief:
+    """One version of the prior.
+
+    Attributes
+    ----------
+    worlds : float
+        Factor on the covariance of the worlds' effects; 0 for no literature at all.
+    free : float
+        Standard deviation of an effect of any column, per score, beside the literature's.
+    directed : bool
+        Whether effects lean towards the catalogue's directions beyond what the simulator has.
+    bent : float
+        Standard deviation of the departure of an effect from a line.
+    """
+
+    worlds: float
+    free: float
+    directed: bool = False
+    bent: float = 0.0
+
+    @property
+    def literature(self) -> bool:
+        """Whether the literature enters."""
+        return self.worlds > 0
+
+    @property
+    def log_prior(self) -> float:
+        """Log of its probability before the cohort is seen, up to a constant: the literature is trusted first.
+
+        Each departure from what the simulated worlds say (wider, freer, directed, bent) halves it or worse, and so
+        does leaving the literature out; ten patients can outweigh any of these.
+        """
+        departures = _DOUBT_OF_WIDER * (self.worlds > 1) + _DOUBT_OF_DIRECTED * self.directed
+        departures += _DOUBT_OF_BENT * (self.bent > 0) + _DOUBT_OF_NONE * (not self.literature)
+        freedom = _DOUBT_OF_FREE * np.clip(np.log2(self.free / _LEAST_FREE) / 2, 0, 2)
+        return float(-departures - freedom)
+
+
+#: Log-odds against beliefs that depart from the simulated worlds. Weights half as large or twice as large changed the
+#: log loss of learning from 100 patients by less than 0.003 in any family of `benchmarks/learning.py`.
+_DOUBT_OF_WIDER, _DOUBT_OF_DIRECTED, _DOUBT_OF_BENT, _DOUBT_OF_FREE, _DOUBT_OF_NONE = 0.7, 0.7, 0.7, 1.0, 1.0
+_LEAST_FREE = 0.03
+#: What is tried first; then the best of these with bent effects.
+STRAIGHT_BELIEFS = (
+    *(Belief(w, f, d) for w in (1.0, 3.0) for f in (0.03, 0.15, 0.3) for d in (False, True)),
+    *(Belief(0.0, f) for f in (0.03, 0.1, 0.2, 0.4)),
+)
+_BENDS, _BENT_OF_BEST = (0.15, 0.3), 4
+
+
+class BinnedCohort:
+    """A cohort in bins, as additive effects see it.
+
+    Parameters
+    ----------
+    prior : CohortPrior
+    matrix : numpy.ndarray of shape (n_patients, n_columns)
+    """
+
+    def __init__(self, prior: CohortPrior, matrix: Floats) -> None:
+        self.prior = prior
+        self.bins: dict[int, ColumnBins] = {}
+        for j, column in enumerate(prior.schema.columns):
+            scale = None if column.kind == "categorical" else prior.scales[j] or column_scale(matrix[:, j])
+            # A fold may hold one value of a column only: nothing to learn from.
+            if scale is not None and len(np.unique(matrix[np.isfinite(matrix[:, j]), j])) > 1:
+                self.bins[j] = bin_column(matrix[:, j], scale)
+        self.route_counts = np.bincount(prior.route_of(matrix) + 1, minlength=len(prior.routes) + 1)[1:]
+        self.patients = len(matrix)
+
+    def terms(self, matrix: Floats) -> Floats:
+        """Scores of the prior's terms, binned; 0 where missing or of another route.
+
+        Parameters
+        ----------
+        matrix : numpy.ndarray of shape (n_patients, n_columns)
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_patients, n_terms)
+        """
+        route = self.prior.route_of(matrix)
+        scores = np.zeros((len(matrix), len(self.prior.terms)))
+        for position, term in enumerate(self.prior.terms):
+            values = matrix[:, term.column]
+            if term.level is not None:
+                of_term = level_scores(self.prior.schema.columns[term.column], term.level, values)
+            elif term.column in self.bins:
+                bins = self.bins[term.column]
+                of_term = np.append(bins.scores, 0.0)[bins.place(values)]
+            else:
+                continue
+            scores[:, position] = of_term if term.route is None else of_term * (route == term.route)
+        return scores
+
+    @cached_property
+    def shapes(self) -> dict[int, Floats]:
+        """Bent shapes of each numeric column that can bend, by column."""
+        columns = self.prior.schema.columns
+        found = {j: bins.shapes() for j, bins in self.bins.items() if columns[j].source != "adc_profile"}
+        return {j: s for j, s in found.items() if s.shape[1]}
+
+    def bends(self, matrix: Floats) -> Floats:
+        """Values of the bent shapes; 0 where missing.
+
+        Parameters
+        ----------
+        matrix : numpy.ndarray of shape (n_patients, n_columns)
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_patients, n_shapes)
+        """
+        parts = [
+            np.vstack([shape, np.zeros(shape.shape[1])])[self.bins[j].place(matrix[:, j])]
+            for j, shape in self.shapes.items()
+        ]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((len(matrix), 0))
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Coefficients of the model on the log-odds scale."""
+
+    intercept: float
+    weight: float
+    terms: Floats
+    bends: Floats
+
+    def log_odds(self, trees: Floats, terms: Floats, bends: Floats) -> Floats:
+        """Log-odds of some patients, given their prior trees, term scores and shapes."""
+        return np.asarray(self.intercept + self.weight * trees + terms @ self.terms + bends @ self.bends)
+
+
+@dataclass(frozen=True)
+class FittedBelief:
+    """One belief with what the cohort made of it."""
+
+    belief: Belief
+    design: Floats
+    posterior: Posterior
+    effects: Effects
+    root: Floats
+
+
+class Primed:
+    """Bayesian average of the beliefs, fitted to a cohort.
+
+    Parameters
+    ----------
+    prior : CohortPrior
+    trees : numpy.ndarray of shape (n_patients,)
+        Log-odds of the prior trees.
+    matrix : numpy.ndarray of shape (n_patients, n_columns)
+    outcome : numpy.ndarray of shape (n_patients,)
+        1 responded, 0 did not.
+
+    Attributes
+    ----------
+    fits : list of FittedBelief
+    shares : numpy.ndarray of shape (n_fits,)
+        Weight of each belief by its evidence; sums to 1.
+    effects : Effects
+        Averaged.
+    held_out : numpy.ndarray of shape (n_patients,)
+        Log-odds of each patient by the model without that patient (approximately), moderated.
+    slope : float
+        Factor at or below 1 by which uncertainty draws predictions towards the mean.
+    """
+
+    def __init__(self, prior: CohortPrior, trees: Floats, matrix: Floats, outcome: Integers) -> None:
+        self.prior = prior
+        self.cohort = BinnedCohort(prior, matrix)
+        self.trees, self.outcome = trees, outcome
+        self.terms, self.bends = self.cohort.terms(matrix), self.cohort.bends(matrix)
+        self._roots: dict[Belief, tuple[Floats, Floats]] = {}
+        self.fits = [self._fit(belief) for belief in STRAIGHT_BELIEFS]
+        if self.bends.shape[1]:
+            best = sorted(self.fits, key=lambda f: -f.posterior.log_evidence - f.belief.log_prior)[:_BENT_OF_BEST]
+            self.fits += [self._fit(_bent(f.belief, bend)) for bend in _BENDS for f in best]
+        evidence = np.array([f.posterior.log_evidence + f.belief.log_prior for f in self.fits])
+        shares = np.exp(evidence - evidence.max())
+        self.shares: Floats = shares / shares.sum()
+        self.effects = average([f.effects for f in self.fits], self.shares)
+        self.held_out, self.slope = self._moderated()
+
+    @property
+    def literature_share(self) -> float:
+        """Share of the beliefs that hold the literature, 0 to 1."""
+        return float(sum(s for s, f in zip(self.shares, self.fits, strict=True) if f.belief.literature))
+
+    def _root(self, belief: Belief) -> tuple[Floats, Floats]:
+        """Mean of the terms' effects under a belief, and a root of their covariance."""
+        straight = _bent(belief, 0.0)
+        if straight not in self._roots:
+            prior = self.prior
+            mean = np.zeros(len(prior.terms))
+            covariance = belief.worlds * prior.covariance + np.diag(belief.free**2 / np.sqrt(prior.sharing))
+            if belief.literature:
+                mean = mean + prior.mean
+            if belief.directed:
+                mean = mean + _DIRECTION_MEAN * prior.direction
+                common = np.outer(prior.direction, prior.direction) + np.diag(prior.direction**2)
+                covariance = covariance + _DIRECTION_SD**2 * common
+            covariance[np.diag_indices_from(covariance)] += _JITTER
+            self._roots[straight] = mean, cholesky(covariance, lower=True)
+        return self._roots[straight]
+
+    def _fit(self, belief: Belief) -> FittedBelief:
+        mean, root = self._root(belief)
+        known = belief.literature
+        parts: list[Floats] = [np.ones((len(self.outcome), 1))]
+        parts += [_WEIGHT_SD * self.trees[:, None]] if known else []
+        parts += [self.terms @ root]
+        parts += [belief.bent * self.bends] if belief.bent else []
+        design = np.concatenate(parts, axis=1)
+        precision = np.ones(design.shape[1])
+        precision[0] = _INTERCEPT_PRECISION
+        offset = self.terms @ mean + (self.trees if known else 0.0)
+        fit = posterior(design, self.outcome, offset, precision)
+        first = 1 + known
+        last = first + len(mean)
+        effects = Effects(
+            intercept=float(fit.mode[0]),
+            weight=1.0 + _WEIGHT_SD * float(fit.mode[1]) if known else 0.0,
+            terms=mean + root @ fit.mode[first:last],
+            bends=belief.bent * fit.mode[last:] if belief.bent else np.zeros(self.bends.shape[1]),
+        )
+        return FittedBelief(belief, design, fit, effects, root)
+
+    def _moderated(self) -> tuple[Floats, float]:
+        """Leave-one-out log-odds, drawn towards the mean by their uncertainty, and the slope that does so on average.
+
+        References
+        ----------
+        MacKay DJC. Neural Comput 1992;4:720-736 (moderated outputs); Rasmussen and Williams 2006, section 5.4.2.
+        """
+        centres, variances, shares = [], [], []
+        for fit, share in zip(self.fits, self.shares, strict=True):
+            if share < _LEAST_SHARE / 5:
+                continue
+            log_odds = fit.effects.log_odds(self.trees, self.terms, self.bends)
+            p = expit(log_odds)
+            variance = fit.posterior.variances(fit.design)
+            without = variance / np.maximum(1 - p * (1 - p) * variance, 0.1)
+            centres.append(log_odds - without * (self.outcome - p))
+            variances.append(without)
+            shares.append(share)
+        share_of = np.array(shares)[:, None] / sum(shares)
+        centre = (share_of * centres).sum(axis=0)
+        variance = (share_of * (np.array(variances) + (np.array(centres) - centre) ** 2)).sum(axis=0)
+        moderated = centre / np.sqrt(1 + np.pi / 8 * variance)
+        spread = centre - centre.mean()
+        slope = float(np.clip(spread @ (moderated - moderated.mean()) / max(spread @ spread, 1e-12), 0.0, 1.0))
+        return moderated.mean() + slope * spread, slope
+
+    def constrained(self, signs: Floats) -> tuple[Effects, Callable[[Integers], float]]:
+        """Effects with terms held to their signs and the weight of the trees held above 0.
+
+        Parameters
+        ----------
+        signs : numpy.ndarray of shape (n_terms,)
+            +1, -1, or 0 for free.
+
+        Returns
+        -------
+        Effects
+        gain : callable
+            Log-posterior that freeing the terms of the given positions would win.
+        """
+        kept = np.flatnonzero(self.shares >= min(_LEAST_SHARE, float(self.shares.max())))
+        found = [self._constrained(self.fits[i], signs) for i in kept]
+        shares = self.shares[kept] / self.shares[kept].sum()
+
+        def gain(terms: Integers) -> float:
+            return float(sum(s * mode.gain(terms + 2) for s, (_, mode) in zip(shares, found, strict=True)))
+
+        return average([e for e, _ in found], shares), gain
+
+    def _constrained(self, fit: FittedBelief, signs: Floats) -> tuple[Effects, ConstrainedMode]:
+        belief, count = fit.belief, len(signs)
+        mean, root = self._root(belief)
+        inverse = solve_triangular(root, np.eye(count), lower=True)
+        # Without literature the trees carry a weight that the prior holds at 0.
+        weight_mean, weight_precision = (1.0, _WEIGHT_SD**-2) if belief.literature else (0.0, 1e6)
+        bends = self.bends.shape[1] if belief.bent else 0
+        precision = np.zeros((2 + count + bends, 2 + count + bends))
+        precision[0, 0], precision[1, 1] = _INTERCEPT_PRECISION, weight_precision
+        precision[2 : 2 + count, 2 : 2 + count] = inverse.T @ inverse
+        tail = np.arange(2 + count, len(precision))
+        precision[tail, tail] = belief.bent**-2 if belief.bent else 0.0
+        prior = NormalPrior(np.concatenate([[0.0, weight_mean], mean, np.zeros(bends)]), precision)
+        parts: list[Floats] = [np.ones((len(self.outcome), 1)), self.trees[:, None], self.terms]
+        design = np.concatenate([*parts, self.bends] if bends else parts, axis=1)
+        e = fit.effects
+        start = np.concatenate([[e.intercept, e.weight], e.terms, e.bends if bends else []])
+        held = np.concatenate([[0.0, 1.0], signs, np.zeros(bends)])
+        found = constrained_mode(design, self.outcome, prior, held, start)
+        mode = found.mode
+        free = mode[2 + count :] if bends else np.zeros(self.bends.shape[1])
+        return Effects(float(mode[0]), float(mode[1]), mode[2 : 2 + count], free), found
+
+
+def average(effects: list[Effects], shares: Floats) -> Effects:
+    """Mean of some effects.
+
+    Parameters
+    ----------
+    effects : list of Effects
+    shares : numpy.ndarray of shape (n_effects,)
+        Sums to 1.
+
+    Returns
+    -------
+    Effects
+    """
+    pairs = list(zip(shares, effects, strict=True))
+    return Effects(
+        intercept=float(sum(s * e.intercept for s, e in pairs)),
+        weight=float(sum(s * e.weight for s, e in pairs)),
+        terms=np.asarray(sum(s * e.terms for s, e in pairs)),
+        bends=np.asarray(sum(s * e.bends for s, e in pairs)),
+    )
+
+
+def _bent(belief: Belief, bend: float) -> Belief:
+    return Belief(belief.worlds, belief.free, belief.directed, bend)

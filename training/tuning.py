@@ -1,0 +1,236 @@
+"""Search for tree settings by Optuna inside the training patients: pruned, time-limited, resumable, reproducible.
+
+Every trial is scored on the same inner folds, which never split a patient or a group; folds are binned once for all
+trials. A trial that is behind the median of the others at the same round is given up. Each finished trial is written to
+a journal: a search that was broken off goes on where it stopped and ends with the same settings, because the draws of a
+trial depend on the seed, its number and the finished trials only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from training.cohort_trees import InnerFolds, TreeSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from features.feature_schema import FeatureColumn
+    from training.metrics import Floats, Integers
+
+#: Rounds between two looks at whether a trial is worth going on.
+_LOOK_EVERY = 10
+#: Trials before pruning starts; the first is always the settings that tuning starts from.
+_UNPRUNED = 3
+#: Rounds without improvement that end a trial: at these learning rates later ones gain nothing that decides.
+_PATIENCE = 10
+
+
+class TuningPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long to search.
+
+    Attributes
+    ----------
+    trials : int
+        Settings tried per training set.
+    seconds : float
+        No trial is started after these; the settings then depend on the machine's speed, which the report says.
+    """
+
+    trials: int = 20
+    seconds: float = 120.0
+
+
+class Tuned(msgspec.Struct, frozen=True):
+    """What a search found.
+
+    Attributes
+    ----------
+    settings : dict
+        Parameters of `AdcResponseClassifier` that it changes.
+    log_loss : float
+        Of the best trial on the inner folds.
+    trials, pruned : int
+        Trials finished, and those of them given up early.
+    resumed : int
+        Trials taken over from the journal.
+    timed_out : bool
+        Whether the time ended the search.
+    """
+
+    settings: dict[str, float | int]
+    log_loss: float
+    trials: int
+    pruned: int
+    resumed: int
+    timed_out: bool
+
+
+def tune(
+    matrix: Floats,
+    outcome: Integers,
+    folds: Integers,
+    columns: tuple[FeatureColumn, ...],
+    start: TreeSettings,
+    plan: TuningPlan,
+    *,
+    journal: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Tuned:
+    """Search for the settings of the cohort's trees with the lowest log loss on inner folds.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray of shape (n_patients, n_columns)
+    outcome : numpy.ndarray of shape (n_patients,)
+    folds : numpy.ndarray of shape (n_repeats, n_patients)
+        Inner folds; groups are in one fold each.
+    columns : tuple of FeatureColumn
+    start : TreeSettings
+        First trial; what is not searched for is taken from it.
+    plan : TuningPlan
+    journal : Path, optional
+        Folder of journals; the search's own file is named by the hash of all it depends on.
+    progress : callable, optional
+        Called with 1 after each trial.
+
+    Returns
+    -------
+    Tuned
+    """
+    import optuna
+
+    name = _search_key(matrix, outcome, folds, columns, start)
+    inner = InnerFolds(matrix, outcome, folds, columns)
+    started = perf_counter()
+    with _quiet_optuna():
+        study = _study(name, journal)
+        resumed = done = len(_finished(study))
+        if progress and resumed:
+            progress(min(resumed, plan.trials))
+        while done < plan.trials and perf_counter() - started < plan.seconds:
+            # The sampler is seeded by the trial's number: a resumed search draws what an unbroken one would have.
+            study.sampler = optuna.samplers.TPESampler(seed=start.seed * 10_007 + done, n_startup_trials=8)
+            _run_trial(study, inner, start, first=done == 0)
+            done += 1
+            if progress:
+                progress(1)
+        finished = _finished(study)[: plan.trials]
+    complete = [t for t in finished if t.state == optuna.trial.TrialState.COMPLETE]
+    best = min(complete, key=lambda t: (t.value, t.number), default=None)
+    return Tuned(
+        settings=dict(best.user_attrs["settings"]) if best else {},
+        log_loss=float(best.value) if best else float("nan"),
+        trials=len(finished),
+        pruned=len(finished) - len(complete),
+        resumed=min(resumed, plan.trials),
+        timed_out=len(finished) < plan.trials,
+    )
+
+
+def searched_settings(trial: Any) -> dict[str, float | int]:
+    """Draw the settings of a trial.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "leaves": trial.suggest_int("leaves", 2, 8),
+        "learning_rate": trial.suggest_float("learning_rate", 0.06, 0.25, log=True),
+        "column_share": trial.suggest_float("column_share", 0.15, 0.8),
+        "patient_share": trial.suggest_float("patient_share", 0.4, 0.9),
+        "l2": trial.suggest_float("l2", 1.0, 60.0, log=True),
+        "unproven_gain": trial.suggest_float("unproven_gain", 0.1, 1.0),
+    }
+
+
+def _run_trial(study: Any, inner: InnerFolds, start: TreeSettings, *, first: bool) -> None:
+    import optuna
+
+    if first:
+        names = ("leaves", "learning_rate", "column_share", "patient_share", "l2", "unproven_gain")
+        if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+            study.enqueue_trial({n: getattr(start, n) for n in names})
+    trial = study.ask()
+    settings = searched_settings(trial)
+    pruned = False
+
+    def keep_on(current: int, best_loss: float) -> bool:
+        nonlocal pruned
+        if current % _LOOK_EVERY == 0:
+            trial.report(best_loss, current)
+            pruned = trial.should_prune()
+        return not pruned
+
+    choice = inner.choose_rounds(_with(start, settings), keep_on)
+    if pruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    else:
+        trial.set_user_attr("settings", settings)
+        study.tell(trial, choice.log_loss)
+
+
+def _with(start: TreeSettings, settings: Mapping[str, Any]) -> TreeSettings:
+    return replace(start, patience=_PATIENCE, **settings)
+
+
+def _study(name: str, journal: Path | None) -> Any:
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = None
+    if journal is not None:
+        journal.mkdir(parents=True, exist_ok=True)
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal / f"{name}.journal")))
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=_LOOK_EVERY)
+    return optuna.create_study(
+        study_name=name, storage=storage, pruner=pruner, direction="minimize", load_if_exists=True
+    )
+
+
+def _finished(study: Any) -> list[Any]:
+    """Trials with a result, in order; one that was cut off in the middle counts for nothing and is drawn again."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+
+def _search_key(
+    matrix: Floats, outcome: Integers, folds: Integers, columns: tuple[FeatureColumn, ...], start: TreeSettings
+) -> str:
+    """Hash of all that a search depends on, its length apart: a longer search goes on from a shorter one."""
+    digest = hashlib.sha256(repr(start).encode() + msgspec.json.encode(columns))
+    for part in (np.ascontiguousarray(matrix), np.asarray(outcome, dtype=np.int64), np.asarray(folds, dtype=np.int64)):
+        digest.update(repr(part.shape).encode() + part.tobytes())
+    return digest.hexdigest()[:24]
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna tells of every trial; the progress bar does that."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
