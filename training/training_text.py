@@ -87,7 +87,7 @@ def _cohort_lines(result: TrainingResult) -> list[str]:
 def _table(result: TrainingResult, metrics: tuple[str, ...]) -> list[str]:
     head = " " * _NAME_WIDTH + "".join(f"{_LABELS[m]:<{_CELL_WIDTH}}" for m in metrics)
     rows = [
-        f"{c.label:<{_NAME_WIDTH}}" + "".join(f"{cell(c.evaluation.estimate(m)) + ' ':<{_CELL_WIDTH}}" for m in metrics)
+        f"{c.label:<{_NAME_WIDTH}}" + "".join(f"{cell(c.evaluation.estimate(m)):<{_CELL_WIDTH}}" for m in metrics)
         for c in result.candidates
     ]
     return [line.rstrip() for line in (head, *rows)]
