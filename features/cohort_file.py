@@ -12,17 +12,17 @@ import pandas as pd
 from features import fault_rules as rules
 from features.biomarkers import measures
 from features.cohort import CONTEXT_COLUMNS, OUTCOME_COLUMNS, Cohort, CohortSource, ColumnMatch
-from features.cohort_columns import CONTEXT_LEVELS, ORIGIN_COLUMN, OUTCOMES
-from features.column_matching import column_matches, match_columns
-from features.contradictions import ReadColumns, check_contradictions
-from features.derived_columns import derive_columns
-from features.duplicates import settle_duplicates
+from features.columns.cohort_columns import CONTEXT_LEVELS, ORIGIN_COLUMN, OUTCOMES
+from features.columns.column_matching import column_matches, match_columns
+from features.columns.contradictions import ReadColumns, check_contradictions
+from features.columns.derived_columns import derive_columns
+from features.columns.duplicates import settle_duplicates
+from features.columns.value_reading import read_column
 from features.faults import CohortRejectedError, FaultLog
 from features.mapping_file import TableMapping, load_mapping
-from features.table_file import digest, read_table
-from features.text_column import collapse_spaces
-from features.text_table import frame_table
-from features.value_reading import read_column
+from features.tables.table_file import digest, read_table
+from features.tables.text_column import collapse_spaces
+from features.tables.text_table import frame_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.cohort import Fault
-    from features.column_matching import ColumnPlan
+    from features.columns.column_matching import ColumnPlan
     from features.limits import Limits
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 #: Marks of origin from the least to the most invented; a cohort counts as its most invented row.
 _ORIGINS = ("measured", "semi-synthetic", "simulated")

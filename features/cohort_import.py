@@ -10,21 +10,21 @@ import pandas as pd
 
 from features.adcs import adc_names, resolve_adc
 from features.cohort import NO_ADC, CohortSource
-from features.cohort_columns import ORIGIN_COLUMN, column_notes
 from features.cohort_file import cohort_from_text
 from features.cohort_summary import summarise
 from features.cohort_writer import check_output, write_cohort_file
 from features.column_names import measure_names, normalise_name
+from features.columns.cohort_columns import ORIGIN_COLUMN, column_notes
+from features.columns.near_names import near_name
 from features.errors import InputError
 from features.mapping_file import ColumnMapping, TableMapping, load_mapping
-from features.near_names import near_name
 from features.public.cbioportal import read_study
-from features.table_file import digest, read_table
+from features.tables.table_file import digest, read_table
 from features.whole_file import whole_file
 
 if TYPE_CHECKING:
     from features.cohort import Cohort
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 #: Before the name of an unused column that would otherwise be taken for a column of a cohort.
 FOREIGN_PREFIX = "source_"

@@ -12,7 +12,7 @@ import numpy as np
 from features import fault_rules as rules
 from features.biomarkers import measures
 from features.cohort import NO_ADC
-from features.cohort_columns import OUTCOMES
+from features.columns.cohort_columns import OUTCOMES
 from features.faults import NAME_CHARACTERS, by_code, describe, shown
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from features.cohort_columns import column_notes
 from features.cohort_writer import check_output, write_cohort_file
+from features.columns.cohort_columns import column_notes
 from features.errors import InputError
-from features.table_file import suffix_of
+from features.tables.table_file import suffix_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from features.biomarkers import measures
 from features.cell_safety import harmless_column
-from features.cohort_columns import OUTCOMES
+from features.columns.cohort_columns import OUTCOMES
 from features.errors import InputError
-from features.table_file import suffix_of
+from features.tables.table_file import suffix_of
 from features.whole_file import whole_file
 
 if TYPE_CHECKING:

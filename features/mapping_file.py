@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from features.cohort_columns import column_notes
+from features.columns.cohort_columns import column_notes
+from features.columns.units import UNIT_WORDS
 from features.errors import InputError
 from features.faults import listed, shown
-from features.units import UNIT_WORDS
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

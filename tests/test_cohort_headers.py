@@ -141,8 +141,8 @@ def test_two_columns_for_one_biomarker_are_a_fault_and_not_a_guess() -> None:
 
 
 def test_a_name_with_two_meanings_is_a_fault_and_not_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:
-    from features import column_matching
     from features.column_names import measure_names
+    from features.columns import column_matching
 
     ambiguous = {**measure_names(), "ratio": ("her2_ish_ratio", "p95her2_ratio")}
     monkeypatch.setattr(column_matching, "measure_names", lambda: ambiguous)

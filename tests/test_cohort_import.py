@@ -14,12 +14,12 @@ import pytest
 import features.cohort_writer
 from features import fault_rules
 from features.cell_safety import harmless, harmless_column
-from features.cohort_columns import column_notes
 from features.cohort_file import cohort_from_table, read_cohort
 from features.cohort_import import import_cohort
 from features.cohort_summary import summarise
 from features.cohort_template import write_template
 from features.cohort_writer import WRITTEN_SUFFIXES, write_cohort_file
+from features.columns.cohort_columns import column_notes
 from features.errors import InputError, OutputError
 from features.fault_rules import RULES
 from features.faults import Rule

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.cohort_file import read_cohort
-from features.delimited_text import _TableBuilder, read_delimited
 from features.errors import AdcrError
 from features.faults import CohortRejectedError, describe
 from features.limits import Limits
-from features.plain_text import read_plain
+from features.tables.delimited_text import _TableBuilder, read_delimited
+from features.tables.plain_text import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

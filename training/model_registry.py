@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.biomarkers import measures
-from features.cohort_columns import CONTEXT_LEVELS
+from features.columns.cohort_columns import CONTEXT_LEVELS
 from features.errors import ModelError
 from training.bundle_record import package_versions
 from training.champion import ALIAS, ChampionDecision, decide

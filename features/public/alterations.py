@@ -13,7 +13,7 @@ from features import fault_rules as rules
 from features.biomarkers import measures
 from features.public.gene_coverage import GeneCoverage
 from features.public.study_folder import data_lines
-from features.text_table import refuse
+from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -14,7 +14,7 @@ from features.cohort import NO_ADC, CohortSource
 from features.mapping_file import ColumnMapping, TableMapping, load_mapping, shipped_mappings
 from features.public.alterations import read_alterations
 from features.public.study_folder import open_study, read_clinical
-from features.text_table import TextTable, refuse
+from features.tables.text_table import TextTable, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

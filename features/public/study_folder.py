@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from features import fault_rules as rules
 from features.errors import InputError
 from features.limits import Limits
-from features.packed_file import open_bytes
-from features.table_file import LFS_MARK, read_table
-from features.text_table import refuse
+from features.tables.packed_file import open_bytes
+from features.tables.table_file import LFS_MARK, read_table
+from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 #: File that each kind of data is in where no meta file says otherwise.
 _USUAL_FILES = {

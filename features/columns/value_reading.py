@@ -10,13 +10,13 @@ import numpy as np
 
 from features import fault_rules as rules
 from features.biomarkers import measures
-from features.cohort_columns import CONTEXT_LEVELS, OUTCOMES
-from features.identifiers import read_ids
-from features.level_columns import read_levels, read_yes_no
-from features.number_columns import NumberRange, read_numbers
-from features.text_column import TextColumn, is_missing_word, tally
-from features.treatment import read_adcs, read_dates
-from features.units import UNIT_WORDS
+from features.columns.cohort_columns import CONTEXT_LEVELS, OUTCOMES
+from features.columns.identifiers import read_ids
+from features.columns.level_columns import read_levels, read_yes_no
+from features.columns.number_columns import NumberRange, read_numbers
+from features.columns.treatment import read_adcs, read_dates
+from features.columns.units import UNIT_WORDS
+from features.tables.text_column import TextColumn, is_missing_word, tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.biomarkers import Measure
-    from features.column_matching import ColumnPlan
+    from features.columns.column_matching import ColumnPlan
     from features.faults import FaultLog
     from features.mapping_file import ColumnMapping
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 
 def read_column(

@@ -8,13 +8,13 @@ import numpy as np
 
 from features import fault_rules as rules
 from features.faults import CohortRejectedError
-from features.text_table import as_text, check_shape, refuse, text_table
+from features.tables.text_table import as_text, check_shape, refuse, text_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from features.limits import Limits
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 #: First and last four bytes of every Parquet file.
 MAGIC = b"PAR1"

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from features import fault_rules as rules
 from features.limits import SMALL_EXPANSION
-from features.text_table import refuse
+from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
     from pathlib import Path

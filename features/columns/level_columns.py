@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features import fault_rules as rules
-from features.cohort_columns import allowed_values
 from features.column_names import normalise_level
-from features.text_column import MISSING_WORDS, note_missing_words, tally
+from features.columns.cohort_columns import allowed_values
+from features.tables.text_column import MISSING_WORDS, note_missing_words, tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from features.biomarkers import Measure
     from features.faults import FaultLog
-    from features.text_column import TextColumn
+    from features.tables.text_column import TextColumn
 
 YES_NO: Mapping[str, str] = MappingProxyType(
     {

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from features.text_table import check_shape, text_table
+from features.tables.text_table import check_shape, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from features.cohort import Fault
     from features.limits import Limits
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 #: Larger files are read block by block, so as not to hold them in memory twice.
 _LARGEST_BYTES = 512 * 1024 * 1024

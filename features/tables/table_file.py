@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features import fault_rules as rules
-from features.delimited_text import read_delimited
-from features.excel_workbook import OLE_MAGIC, read_workbook
 from features.limits import Limits
-from features.parquet_table import MAGIC as PARQUET_MAGIC
-from features.parquet_table import read_parquet
-from features.text_table import refuse
+from features.tables.delimited_text import read_delimited
+from features.tables.excel_workbook import OLE_MAGIC, read_workbook
+from features.tables.parquet_table import MAGIC as PARQUET_MAGIC
+from features.tables.parquet_table import read_parquet
+from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 _TEXT = (".csv", ".tsv", ".txt", ".tab")
 #: Suffixes that are read, and the format each names.

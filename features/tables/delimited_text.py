@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 
 from features import fault_rules as rules
-from features.packed_file import check_expansion, open_bytes
-from features.plain_text import read_plain
-from features.text_table import check_shape, refuse, text_table
+from features.tables.packed_file import check_expansion, open_bytes
+from features.tables.plain_text import read_plain
+from features.tables.text_table import check_shape, refuse, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from features.cohort import Fault
     from features.limits import Limits
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 #: Delimiters looked for, the likelier first.
 _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}

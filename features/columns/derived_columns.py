@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.cohort import OUTCOME_COLUMNS
-from features.contradictions import receptor_status, response_of
+from features.columns.contradictions import receptor_status, response_of
 from features.her2_status import her2_class, her2_status
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from features.contradictions import ReadColumns
+    from features.columns.contradictions import ReadColumns
 
 
 class Derivation(NamedTuple):

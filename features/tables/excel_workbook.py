@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from features import fault_rules as rules
 from features.faults import CohortRejectedError, listed
-from features.text_table import check_shape, refuse, text_table
+from features.tables.text_table import check_shape, refuse, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from features.cohort import Fault
     from features.limits import Limits
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 #: First bytes of the container of old .xls files and of password-protected .xlsx files.
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features import fault_rules as rules
-from features.text_column import is_missing_word, note_missing_words
-from features.units import UNIT_WORDS, conversion
+from features.columns.units import UNIT_WORDS, conversion
+from features.tables.text_column import is_missing_word, note_missing_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.faults import FaultLog, Rule
-    from features.text_column import TextColumn
+    from features.tables.text_column import TextColumn
 
 #: Whole numbers that many databases write for "missing".
 SENTINELS = (-9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)

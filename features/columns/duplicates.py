@@ -9,14 +9,14 @@ import pandas as pd
 
 from features import fault_rules as rules
 from features.faults import listed
-from features.text_column import collapse_spaces
+from features.tables.text_column import collapse_spaces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features.contradictions import ReadColumns
+    from features.columns.contradictions import ReadColumns
     from features.faults import FaultLog
-    from features.text_table import TextTable
+    from features.tables.text_table import TextTable
 
 
 #: Rows that a fault names before it only counts them.

@@ -13,13 +13,13 @@ from features import fault_rules as rules
 from features.adcs import adcs, resolve_adc
 from features.cohort import NO_ADC
 from features.column_names import normalise_level
-from features.text_column import is_missing_word, note_missing_words
+from features.tables.text_column import is_missing_word, note_missing_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.faults import FaultLog
-    from features.text_column import TextColumn
+    from features.tables.text_column import TextColumn
 
 #: Ways to say that a patient of a comparator arm received no ADC.
 _NO_ADC_WORDS = frozenset({NO_ADC, "no adc", "no-adc", "without adc", "comparator", "control", "no"})

@@ -13,11 +13,11 @@ from features import fault_rules as rules
 from features.adcs import resolve_adc
 from features.biomarkers import measures
 from features.cohort import ColumnMatch
-from features.cohort_columns import CORE_GROUPS, ORIGIN_COLUMN, REQUIRED_COLUMNS, column_notes
 from features.column_names import measure_names, normalise_name
+from features.columns.cohort_columns import CORE_GROUPS, ORIGIN_COLUMN, REQUIRED_COLUMNS, column_notes
+from features.columns.near_names import lookalike, near_name
 from features.faults import listed
-from features.near_names import lookalike, near_name
-from features.text_column import collapse_spaces
+from features.tables.text_column import collapse_spaces
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence

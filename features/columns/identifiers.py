@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.faults import FaultLog, Rule
-    from features.text_column import TextColumn
+    from features.tables.text_column import TextColumn
 
 #: First characters that make a spreadsheet read a cell as a formula.
 FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
