@@ -3,36 +3,37 @@
     log-odds = intercept + b * prior trees + sum of additive effects
 
 The intercept is the cohort's. `b` starts at 1 and may shrink to 0. The additive effects start where the simulated
-worlds have them and move as far as the worlds disagree; wider and narrower versions of that prior, one that trusts the
-catalogue's directions beyond the simulator, ones with bent effects, and ones without any literature are all fitted, and
-averaged by their evidence times a prior that trusts
-the literature first (Bayesian model averaging). A cohort that contradicts the literature so falls back on what it
-says itself.
+worlds have them and move as far as the worlds disagree; wider and narrower versions of that prior, ones that trust the
+catalogue's directions beyond the simulator or without it, ones with bent effects, and ones without any literature are
+all fitted, and averaged by their evidence times a prior that trusts the literature first (Bayesian model averaging). A
+cohort that contradicts the literature so falls back on what it says itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import expit
 
-from training.cohort_prior import CohortPrior
-from training.column_scores import ColumnBins, bin_column, column_scale, level_scores
+from training.binned_cohort import BinnedCohort
 from training.laplace import ConstrainedMode, NormalPrior, Posterior, constrained_mode, posterior
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from training.cohort_prior import CohortPrior
     from training.metrics import Floats, Integers
 
 #: Precision of the intercept (standard deviation 5), and standard deviation of the weight of the prior trees around 1.
 _INTERCEPT_PRECISION, _WEIGHT_SD = 0.04, 0.5
 #: Mean and standard deviation of a biomarker's effect per score in the catalogue's direction, where a belief trusts it.
 _DIRECTION_MEAN, _DIRECTION_SD = 0.15, 0.15
+#: Standard deviation of the effect of a column that the user adds, per score, where a belief expects much of it: the
+#: literature has nothing to say of such a column. Tried on the best of the other beliefs.
+_ADDED_SD = 0.5
 #: Beliefs of less weight than this are not refitted under constraints.
 _LEAST_SHARE = 0.05
 _JITTER = 1e-9
@@ -52,16 +53,19 @@ class Belief:
         Whether effects lean towards the catalogue's directions beyond what the simulator has.
     bent : float
         Standard deviation of the departure of an effect from a line.
+    added : float
+        Standard deviation of an effect of a column that the user added, at least.
     """
 
     worlds: float
     free: float
     directed: bool = False
     bent: float = 0.0
+    added: float = 0.0
 
     @property
     def literature(self) -> bool:
-        """Whether the literature enters."""
+        """Whether the simulated worlds enter; directions alone are not counted."""
         return self.worlds > 0
 
     @property
@@ -84,79 +88,9 @@ _LEAST_FREE = 0.03
 #: What is tried first; then the best of these with bent effects.
 STRAIGHT_BELIEFS = (
     *(Belief(w, f, d) for w in (1.0, 3.0) for f in (0.03, 0.15, 0.3) for d in (False, True)),
-    *(Belief(0.0, f) for f in (0.03, 0.1, 0.2, 0.4)),
+    *(Belief(0.0, f, d) for f in (0.03, 0.1, 0.2, 0.4) for d in (False, True)),
 )
-_BENDS, _BENT_OF_BEST = (0.15, 0.3), 4
-
-
-class BinnedCohort:
-    """A cohort in bins, as additive effects see it.
-
-    Parameters
-    ----------
-    prior : CohortPrior
-    matrix : numpy.ndarray of shape (n_patients, n_columns)
-    """
-
-    def __init__(self, prior: CohortPrior, matrix: Floats) -> None:
-        self.prior = prior
-        self.bins: dict[int, ColumnBins] = {}
-        for j, column in enumerate(prior.schema.columns):
-            scale = None if column.kind == "categorical" else prior.scales[j] or column_scale(matrix[:, j])
-            # A fold may hold one value of a column only: nothing to learn from.
-            if scale is not None and len(np.unique(matrix[np.isfinite(matrix[:, j]), j])) > 1:
-                self.bins[j] = bin_column(matrix[:, j], scale)
-        self.route_counts = np.bincount(prior.route_of(matrix) + 1, minlength=len(prior.routes) + 1)[1:]
-        self.patients = len(matrix)
-
-    def terms(self, matrix: Floats) -> Floats:
-        """Scores of the prior's terms, binned; 0 where missing or of another route.
-
-        Parameters
-        ----------
-        matrix : numpy.ndarray of shape (n_patients, n_columns)
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_patients, n_terms)
-        """
-        route = self.prior.route_of(matrix)
-        scores = np.zeros((len(matrix), len(self.prior.terms)))
-        for position, term in enumerate(self.prior.terms):
-            values = matrix[:, term.column]
-            if term.level is not None:
-                of_term = level_scores(self.prior.schema.columns[term.column], term.level, values)
-            elif term.column in self.bins:
-                bins = self.bins[term.column]
-                of_term = np.append(bins.scores, 0.0)[bins.place(values)]
-            else:
-                continue
-            scores[:, position] = of_term if term.route is None else of_term * (route == term.route)
-        return scores
-
-    @cached_property
-    def shapes(self) -> dict[int, Floats]:
-        """Bent shapes of each numeric column that can bend, by column."""
-        columns = self.prior.schema.columns
-        found = {j: bins.shapes() for j, bins in self.bins.items() if columns[j].source != "adc_profile"}
-        return {j: s for j, s in found.items() if s.shape[1]}
-
-    def bends(self, matrix: Floats) -> Floats:
-        """Values of the bent shapes; 0 where missing.
-
-        Parameters
-        ----------
-        matrix : numpy.ndarray of shape (n_patients, n_columns)
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_patients, n_shapes)
-        """
-        parts = [
-            np.vstack([shape, np.zeros(shape.shape[1])])[self.bins[j].place(matrix[:, j])]
-            for j, shape in self.shapes.items()
-        ]
-        return np.concatenate(parts, axis=1) if parts else np.zeros((len(matrix), 0))
+_BENDS, _BEST = (0.15, 0.3), 4
 
 
 @dataclass(frozen=True)
@@ -214,11 +148,14 @@ class Primed:
         self.cohort = BinnedCohort(prior, matrix)
         self.trees, self.outcome = trees, outcome
         self.terms, self.bends = self.cohort.terms(matrix), self.cohort.bends(matrix)
+        columns = prior.schema.columns
+        self._added = np.array([columns[t.column].source == "extra" for t in prior.terms], dtype=bool)
         self._roots: dict[Belief, tuple[Floats, Floats]] = {}
         self.fits = [self._fit(belief) for belief in STRAIGHT_BELIEFS]
+        if self._added.any():
+            self.fits += [self._fit(replace(belief, added=_ADDED_SD)) for belief in self._best()]
         if self.bends.shape[1]:
-            best = sorted(self.fits, key=lambda f: -f.posterior.log_evidence - f.belief.log_prior)[:_BENT_OF_BEST]
-            self.fits += [self._fit(_bent(f.belief, bend)) for bend in _BENDS for f in best]
+            self.fits += [self._fit(replace(belief, bent=bend)) for bend in _BENDS for belief in self._best()]
         evidence = np.array([f.posterior.log_evidence + f.belief.log_prior for f in self.fits])
         shares = np.exp(evidence - evidence.max())
         self.shares: Floats = shares / shares.sum()
@@ -230,13 +167,20 @@ class Primed:
         """Share of the beliefs that hold the literature, 0 to 1."""
         return float(sum(s for s, f in zip(self.shares, self.fits, strict=True) if f.belief.literature))
 
+    def _best(self) -> list[Belief]:
+        """Best straight beliefs so far."""
+        straight = [f for f in self.fits if not f.belief.bent]
+        ranked = sorted(straight, key=lambda f: -f.posterior.log_evidence - f.belief.log_prior)
+        return [f.belief for f in ranked[:_BEST]]
+
     def _root(self, belief: Belief) -> tuple[Floats, Floats]:
         """Mean of the terms' effects under a belief, and a root of their covariance."""
-        straight = _bent(belief, 0.0)
+        straight = replace(belief, bent=0.0)
         if straight not in self._roots:
             prior = self.prior
             mean = np.zeros(len(prior.terms))
-            covariance = belief.worlds * prior.covariance + np.diag(belief.free**2 / np.sqrt(prior.sharing))
+            free = np.where(self._added, max(belief.free, belief.added), belief.free)
+            covariance = belief.worlds * prior.covariance + np.diag(free**2 / np.sqrt(prior.sharing))
             if belief.literature:
                 mean = mean + prior.mean
             if belief.directed:
@@ -362,7 +306,3 @@ def average(effects: list[Effects], shares: Floats) -> Effects:
         terms=np.asarray(sum(s * e.terms for s, e in pairs)),
         bends=np.asarray(sum(s * e.bends for s, e in pairs)),
     )
-
-
-def _bent(belief: Belief, bend: float) -> Belief:
-    return Belief(belief.worlds, belief.free, belief.directed, bend)

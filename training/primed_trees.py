@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from training.metrics import Floats, Integers
     from training.primed import Effects, Primed
 
-#: Log-posterior that giving up a sign must win: a likelihood ratio of 12, chance about 1 in 40 for one sign.
-RELEASE_GAIN = 2.5
+#: Log-posterior that giving up a sign must win: a likelihood ratio of 7, chance about 1 in 45 for one sign (one-sided).
+RELEASE_GAIN = 2.0
 #: A single column is released instead of its whole biomarker where it wins this share of the gain.
 _SHARE_OF_ONE = 0.8
 _STEPS = 30

@@ -1,4 +1,4 @@
-"""LightGBM for small cohorts: binning, leaf sizes, and the number of rounds by joint early stopping over folds."""
+"""LightGBM for small cohorts: binning, leaf sizes and names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import lightgbm
-import numpy as np
 
 from features.feature_schema import FeatureColumn
 
@@ -101,37 +100,6 @@ def train_booster(training: Any, settings: dict[str, Any], rounds: int) -> Any:
         if booster.update():
             break
     return booster
-
-
-def rounds_of_lowest_loss(boosters: list[Any], shares: Floats, *, most: int, patience: int) -> int:
-    """Advance all folds round by round; one number of rounds serves all, as it must serve the final fit.
-
-    Parameters
-    ----------
-    boosters : list of lightgbm.Booster
-        One per fold, its held-out part added as validation data.
-    shares : numpy.ndarray of shape (n_folds,)
-        Share of the patients that each fold holds out.
-    most : int
-        Rounds to try at most.
-    patience : int
-        Rounds without improvement after which no more are tried.
-
-    Returns
-    -------
-    int
-    """
-    best_loss, best_round = np.inf, 1
-    for current in range(1, most + 1):
-        for booster in boosters:
-            booster.update()
-        losses = np.array([booster.eval_valid()[0][2] for booster in boosters])
-        loss = float(losses @ shares)
-        if loss < best_loss:
-            best_loss, best_round = loss, current
-        elif current - best_round >= patience:
-            break
-    return best_round
 
 
 def free_columns(count: int) -> tuple[FeatureColumn, ...]:
