@@ -107,7 +107,7 @@ def own_models(
     return {
         "adcr": AdcResponseClassifier(schema, prior).fit(X, y).decision_function(T),
         "no prior": AdcResponseClassifier(schema).fit(X, y).decision_function(T),
-        "prior alone": np.asarray(lightgbm.Booster(model_str=prior.tree_text).predict(T, raw_score=True)),
+        "prior alone": np.asarray(lightgbm.Booster(model_str=prior.trees.text).predict(T, raw_score=True)),
     }
 
 

@@ -15,6 +15,7 @@ from training import prior_cli
 from training.candidates import Boosted, LiteratureAlone, Tuning, candidate_makers
 from training.learning_curve import CurvePoint, curve_sizes, learning_curve
 from training.literature_text import learning_curve_lines, literature_sentence
+from training.literature_use import StepWeight
 from training.prior import build_prior, literature_prior
 from training.prior_worlds import PriorSettings
 from training.train import train
@@ -46,8 +47,10 @@ def test_the_sentence_says_whether_it_helped_what_it_kept_and_what_is_contradict
     assert told.startswith("The literature ")
     assert "of its weight" in told
     assert trained.literature is not None
-    against = replace(trained, literature=trained.literature.__class__(0.9, 1.0, 0.25, ("her2_ihc",)))
+    steps = (StepWeight("target_binding", 1.0, 0.6), StepWeight("efflux", 0.0, 0.2), StepWeight("clinical", 2.0, 0.2))
+    against = replace(trained, literature=trained.literature.__class__(0.9, steps, 0.25, ("her2_ihc",)))
     assert "kept 75% of its weight" in literature_sentence(against)
+    assert "It keeps little of it on efflux (0%)" in literature_sentence(against)
     assert "contradicts the catalogue's direction of her2_ihc" in literature_sentence(against)
     assert literature_sentence(replace(trained, literature=None)) == ""
 

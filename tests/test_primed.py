@@ -19,6 +19,7 @@ from training.lightgbm_text import Leaf, Split, binned_tree, trees_text, where
 from training.primed import Primed
 from training.primed_trees import PrimedTrees, matched_intercept, primed_trees
 from training.prior import build_prior
+from training.prior_trees import steps_of
 from training.prior_worlds import PriorSettings
 from training.stacking import mixing_weight
 from training.tree_text import combine
@@ -39,8 +40,7 @@ class Fitted:
         self.matrix = encode(patients, schema).to_numpy()
         prior = build_prior(PriorSettings(worlds=16, patients=600), None)
         self.prior: CohortPrior = prior.of_cohort(schema, adcs, "objective_response")
-        booster = lightgbm.Booster(model_str=self.prior.tree_text)
-        self.expected = booster.predict(self.matrix, raw_score=True)
+        self.expected = self.prior.trees.parts(self.matrix)
         self.primed = Primed(self.prior, self.expected, self.matrix, self.outcome)
         self.trees: PrimedTrees = primed_trees(self.primed, self.matrix)
         self.booster = lightgbm.Booster(model_str=combine([self.trees.text], [1.0]))
@@ -100,9 +100,12 @@ def test_a_constrained_mode_keeps_its_signs_and_no_feasible_step_improves_it(see
     prior = NormalPrior(draws.normal(0, 0.3, 7), np.eye(7) * 2)
     found = constrained_mode(design, outcome, prior, signs, np.zeros(7))
 
+    def log_likelihood(at: np.ndarray) -> float:
+        return float(-np.logaddexp(0, -(2 * outcome - 1) * (design @ at)).sum())
+
     def log_joint(at: np.ndarray) -> float:
-        sign, away = 2 * outcome - 1, at - prior.mean
-        return float(-np.logaddexp(0, -sign * (design @ at)).sum() - away @ away)
+        away = at - prior.mean
+        return log_likelihood(at) - float(away @ away)
 
     assert np.all(found.mode * signs >= 0)
     best = log_joint(found.mode)
@@ -112,7 +115,18 @@ def test_a_constrained_mode_keeps_its_signs_and_no_feasible_step_improves_it(see
     held = np.flatnonzero(found.held)
     free = constrained_mode(design, outcome, prior, np.where(found.held, 0.0, signs), found.mode)
     if len(held) and np.all(free.mode * signs * ~found.held >= 0):
-        assert found.gain(held) == pytest.approx(log_joint(free.mode) - best, rel=0.35, abs=0.05)
+        won = log_likelihood(free.mode) - log_likelihood(found.mode)
+        assert found.gain(held) == pytest.approx(won, rel=0.35, abs=0.1)
+
+
+def test_a_sign_is_not_given_up_where_only_the_prior_pulls_against_it() -> None:
+    # No patient tells anything of the second coefficient, and the prior would have it below 0.
+    design = np.column_stack([np.ones(40), np.zeros(40)])
+    outcome = np.array([0, 1] * 20)
+    prior = NormalPrior(np.array([0.0, -3.0]), np.eye(2) * 4)
+    found = constrained_mode(design, outcome, prior, np.array([0.0, 1.0]), np.zeros(2))
+    assert found.mode[1] == 0
+    assert found.gain(np.array([1])) == pytest.approx(0.0, abs=1e-9)
 
 
 # -- bins and trees ----------------------------------------------------------------------------------------------
@@ -190,14 +204,56 @@ def test_the_trees_add_up_to_the_effects(name: str, request: pytest.FixtureReque
     np.testing.assert_allclose(found, fitted.trees.additive, atol=1e-9)
 
 
+def _kept(fitted: Fitted) -> float:
+    """Share of the literature's trees that is kept, steps counted by how much they tell patients apart."""
+    spread = fitted.expected.std(axis=0)
+    return float(spread @ fitted.trees.weights / spread.sum())
+
+
+@pytest.mark.parametrize("name", ["one_drug", "two_drugs"])
+def test_the_parts_of_the_steps_add_up_to_the_prior_trees(name: str, request: pytest.FixtureRequest) -> None:
+    fitted: Fitted = request.getfixturevalue(name)
+    whole = lightgbm.Booster(model_str=fitted.prior.trees.text).predict(fitted.matrix, raw_score=True)
+    np.testing.assert_allclose(fitted.expected.sum(axis=1), whole, atol=1e-12)
+    weights = np.linspace(0.0, 1.5, len(fitted.prior.trees.steps))
+    weighted = lightgbm.Booster(model_str=fitted.prior.trees.weighted(weights))
+    np.testing.assert_allclose(weighted.predict(fitted.matrix, raw_score=True), fitted.expected @ weights, atol=1e-12)
+
+
+def test_a_step_tells_patients_apart_by_its_own_biomarkers_alone(two_drugs: Fitted) -> None:
+    trees, columns = two_drugs.prior.trees, two_drugs.prior.schema.columns
+    of_step = steps_of(two_drugs.prior.schema)
+    for position, step in enumerate(trees.steps):
+        if step == "treatment":
+            continue
+        others = [j for name, js in of_step.items() if name not in (step, "treatment") for j in js]
+        changed = two_drugs.matrix.copy()
+        changed[:, others] = np.nan
+        np.testing.assert_allclose(trees.parts(changed)[:, position], two_drugs.expected[:, position], atol=1e-12)
+        assert all(columns[j].source == "biomarker" for j in of_step[step])
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_any_weights_of_the_steps_keep_the_signs(two_drugs: Fitted, data: st.DataObject) -> None:
+    trees, columns = two_drugs.prior.trees, two_drugs.prior.schema.columns
+    weights = np.array(data.draw(st.lists(st.floats(0, 2), min_size=len(trees.steps), max_size=len(trees.steps))))
+    j = data.draw(st.sampled_from([j for j, c in enumerate(columns) if c.monotone]))
+    known = two_drugs.matrix[np.isfinite(two_drugs.matrix[:, j]), j]
+    low, high = sorted(data.draw(st.tuples(*[st.floats(float(known.min()) - 1, float(known.max()) + 1)] * 2)))
+    less, more = two_drugs.matrix[:40].copy(), two_drugs.matrix[:40].copy()
+    less[:, j], more[:, j] = low, high
+    assert np.all(columns[j].monotone * ((trees.parts(more) - trees.parts(less)) @ weights) >= -1e-12)
+
+
 def test_a_cohort_that_agrees_keeps_the_literature_and_its_signs(one_drug: Fitted) -> None:
     assert one_drug.primed.literature_share > 0.8
-    assert one_drug.trees.weight > 0.4
+    assert _kept(one_drug) > 0.4
     assert len(one_drug.trees.released) <= 2
 
 
 def test_a_cohort_that_contradicts_takes_weight_and_signs_away(contradicting: Fitted) -> None:
-    assert contradicting.trees.weight < 0.2
+    assert _kept(contradicting) < 0.3
     assert len(contradicting.trees.released) >= 2
     signs = {c.name: c.monotone for c in contradicting.prior.schema.columns}
     kept = {c.name: c.monotone for c in contradicting.trees.schema.columns}

@@ -155,7 +155,7 @@ def test_the_prior_ranks_patients_of_a_cohort_that_it_never_saw(prior: Literatur
     cohort, outcome = cohort_of(1500, 3, setting="metastatic")
     schema, own = of_cohort(prior, cohort, "objective_response")
     matrix = encode(cohort.patients, schema).to_numpy()
-    log_odds = lightgbm.Booster(model_str=own.tree_text).predict(matrix, raw_score=True)
+    log_odds = lightgbm.Booster(model_str=own.trees.text).predict(matrix, raw_score=True)
     wins = log_odds[outcome == 1][:, None] > log_odds[outcome == 0]
     assert wins.mean() > 0.65
 
@@ -221,7 +221,7 @@ def test_the_prior_trees_keep_the_signs_of_the_schema(prior: LiteraturePrior) ->
     cohort, _ = cohort_of(300, 10, setting="metastatic", adcs=["T-DM1"])
     schema, own = of_cohort(prior, cohort, "objective_response")
     matrix = encode(cohort.patients, schema).to_numpy()
-    booster = lightgbm.Booster(model_str=own.tree_text)
+    booster = lightgbm.Booster(model_str=own.trees.text)
     for j, column in enumerate(schema.columns):
         if column.monotone and column.kind == "numeric":
             low, high = matrix.copy(), matrix.copy()
@@ -254,7 +254,8 @@ def test_the_literature_alone_is_a_model_that_says_so(tmp_path: Path, prior: Lit
     matrix = encode(cohort.patients, bundle.record.schema).to_numpy()
     log_odds = bundle.predict_log_odds(matrix)
     low, high = bundle.interval(log_odds)
-    assert np.all((low <= expit(log_odds)) & (expit(log_odds) <= high))
+    probability = bundle.probability(log_odds)
+    assert np.all((low <= probability) & (probability <= high))
     assert expit(log_odds).mean() == pytest.approx(outcome.mean(), abs=0.12)
     np.testing.assert_allclose(bundle.contributions(matrix[:50]).sum(axis=1), log_odds[:50], atol=1e-9)
     assert literature_bundle("pcr", kept).record == bundle.record

@@ -17,7 +17,6 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
 import lightgbm
-import msgspec
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -28,6 +27,7 @@ from threadpoolctl import threadpool_limits
 from features.feature_schema import FeatureSchema
 from training.calibration import recalibrate
 from training.cohort_trees import TreeSettings, grow_trees
+from training.literature_use import LiteratureUse, steps_kept
 from training.primed import Primed
 from training.primed_trees import PrimedTrees, matched_intercept, primed_trees
 from training.small_boosters import free_columns
@@ -49,32 +49,6 @@ FEWEST_FOR_MODERATED_SLOPE = 60
 
 #: Missing values are information; everything is a double.
 _ACCEPTED: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "order": "C"}
-
-
-class LiteratureUse(msgspec.Struct, frozen=True):
-    """What a fitted model kept of the literature.
-
-    Attributes
-    ----------
-    belief : float
-        Probability, given the cohort, of the priors that hold the literature; 0 to 1.
-    tree_weight : float
-        Weight of the prior's trees, 1 as the simulator has them, before the share of the cohort's trees.
-    cohort_share : float
-        Share of the trees that know the cohort alone, 0 to 1.
-    contradicted : tuple of str
-        Columns whose sign by the catalogue the cohort contradicts.
-    """
-
-    belief: float
-    tree_weight: float
-    cohort_share: float
-    contradicted: tuple[str, ...]
-
-    @property
-    def weight(self) -> float:
-        """Weight of the prior's trees in the model, 0 for none."""
-        return self.tree_weight * (1.0 - self.cohort_share)
 
 
 class AdcResponseClassifier(ClassifierMixin, BaseEstimator):
@@ -208,8 +182,7 @@ class AdcResponseClassifier(ClassifierMixin, BaseEstimator):
         self.model_text_ = combine(grown.texts, [share] * self.bags, intercept=self.calibration_.intercept)
 
     def _fit_with_literature(self, prior: CohortPrior, matrix: Floats, outcome: Integers, folds: Integers) -> None:
-        prior_booster = lightgbm.Booster(model_str=prior.tree_text)
-        expected = np.asarray(prior_booster.predict(matrix, raw_score=True, num_threads=1))
+        expected = prior.trees.parts(matrix)
         primed = Primed(prior, expected, matrix, outcome)
         written = primed_trees(primed, matrix)
         grown = grow_trees(matrix, outcome, folds, written.schema.columns, self.tree_settings())
@@ -217,7 +190,9 @@ class AdcResponseClassifier(ClassifierMixin, BaseEstimator):
         held_out = (1 - share) * primed.held_out + share * grown.held_out
         self.calibration_ = recalibrate(outcome, held_out, fewest_for_slope=FEWEST_FOR_MODERATED_SLOPE)
         self.schema_, self.rounds_ = written.schema, grown.rounds
-        self.literature_ = LiteratureUse(primed.literature_share, written.weight, share, written.released)
+        self.literature_ = LiteratureUse(
+            primed.literature_share, steps_kept(prior.trees.steps, expected, written.weights), share, written.released
+        )
         self.model_text_ = self._joined(prior, primed, written, expected, outcome, grown.texts, share)
 
     def _joined(
@@ -232,11 +207,12 @@ class AdcResponseClassifier(ClassifierMixin, BaseEstimator):
     ) -> str:
         """Join the scaled parts into one model text with the calibration inside."""
         slope = self.calibration_.slope
-        inner = primed.slope * (written.weight * expected + written.additive)
+        inner = primed.slope * (expected @ written.weights + written.additive)
         intercept = self.calibration_.intercept + slope * (1 - share) * matched_intercept(inner, outcome)
         scale = slope * (1 - share) * primed.slope
-        texts, weights = [prior.tree_text, written.text], [scale * written.weight, scale]
-        kept = [(t, w) for t, w in zip(texts, weights, strict=True) if w > 0]
+        kept = [(prior.trees.weighted(written.weights), scale)] if written.weights.any() else []
+        kept += [(written.text, scale)]
+        kept = kept if scale > 0 else []
         if share > 0:
             kept += [(text, slope * share / self.bags) for text in cohort_texts]
         # With a slope of 0 nothing is left but the response rate; a model still needs a tree.

@@ -38,7 +38,7 @@ class LiteratureAlone:
     def __init__(self, prior: CohortPrior) -> None:
         import lightgbm
 
-        self._booster = lightgbm.Booster(model_str=prior.tree_text)
+        self._booster = lightgbm.Booster(model_str=prior.trees.text)
 
     def fit(self, table: TrainingTable) -> Self:
         """Do nothing.

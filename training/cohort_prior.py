@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from features.adcs import adcs
 from features.biomarkers import Direction, biomarker_of, measures
 from features.feature_table import PAYLOAD_PREFIX, encode
 from training.column_scores import ColumnScale, column_scale, level_scores
+from training.prior_trees import PriorTrees, split_by_step, steps_of
 from training.small_boosters import safe_names
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ class CohortPrior:
     Attributes
     ----------
     schema : FeatureSchema
-    tree_text : str
-        LightGBM text of the mean log-odds of response over the worlds; monotone as the schema says.
+    trees : PriorTrees
+        Mean log-odds of response over the worlds; monotone as the schema says.
     scales : tuple of (ColumnScale or None)
         Per column; None where the simulator does not know it, so that the cohort itself must scale it.
     routes : tuple of tuple of (int, float)
@@ -99,7 +100,7 @@ class CohortPrior:
     """
 
     schema: FeatureSchema
-    tree_text: str
+    trees: PriorTrees
     scales: tuple[ColumnScale | None, ...]
     routes: tuple[tuple[tuple[int, float], ...], ...]
     terms: tuple[Term, ...]
@@ -159,12 +160,12 @@ def _make(evidence: Evidence, schema: FeatureSchema, received: list[str], endpoi
     scales = tuple(_scale(schema, matrix, j) for j in range(len(schema.columns)))
     routes, route_names = _routes(schema, received)
     terms = _terms(schema, routes)
-    booster = _mean_trees(matrix, probability.mean(axis=1), schema)
-    tree_log_odds = np.asarray(booster.predict(matrix, raw_score=True, num_threads=1))
+    trees = _mean_trees(matrix, probability.mean(axis=1), schema)
+    tree_log_odds = trees.parts(matrix).sum(axis=1)
     direction, sharing = _directions(schema, terms, route_names)
     blank = CohortPrior(
         schema=schema,
-        tree_text=booster.model_to_string(),
+        trees=trees,
         scales=scales,
         routes=routes,
         terms=terms,
@@ -265,12 +266,15 @@ def _terms(schema: FeatureSchema, routes: tuple[tuple[tuple[int, float], ...], .
     return tuple(terms)
 
 
-def _mean_trees(matrix: Floats, probability: Floats, schema: FeatureSchema) -> Any:
+def _mean_trees(matrix: Floats, probability: Floats, schema: FeatureSchema) -> PriorTrees:
     import lightgbm
 
     signs = [c.monotone for c in schema.columns]
     monotone = {"monotone_constraints": signs, "monotone_constraints_method": "basic"} if any(signs) else {}
+    treatment, *steps = steps_of(schema).values()
     settings = {**_TREE_SETTINGS, **monotone}
+    if steps:
+        settings["interaction_constraints"] = [step + treatment for step in steps]
     data = lightgbm.Dataset(
         matrix,
         probability,
@@ -278,7 +282,7 @@ def _mean_trees(matrix: Floats, probability: Floats, schema: FeatureSchema) -> A
         categorical_feature=[j for j, c in enumerate(schema.columns) if c.kind == "categorical"],
         params=settings,
     )
-    return lightgbm.train(settings, data, num_boost_round=TREE_ROUNDS)
+    return split_by_step(lightgbm.train(settings, data, num_boost_round=TREE_ROUNDS), schema)
 
 
 def _additive_effects(scores: Floats, tree_log_odds: Floats, probability: Floats) -> tuple[Floats, Floats]:

@@ -139,15 +139,20 @@ class ConstrainedMode:
         Those at 0 that would change their sign.
     gradient, hessian : numpy.ndarray
         Of the log-posterior at the mode, the hessian with its sign turned.
+    prior : NormalPrior
     """
 
     mode: Floats
     held: Bools
     gradient: Floats
     hessian: Floats
+    prior: NormalPrior
 
     def gain(self, coefficients: Integers) -> float:
-        """Log-posterior that freeing some coefficients together would win, in the quadratic approximation.
+        """Log-likelihood that freeing some coefficients together would win, in the quadratic approximation.
+
+        They move to where the posterior has its mode without their signs; what the prior gains or loses there is not
+        counted, so that a sign is never given up for the prior's own sake.
 
         Parameters
         ----------
@@ -161,11 +166,12 @@ class ConstrainedMode:
         bound = coefficients[self.held[coefficients]]
         if not len(bound):
             return 0.0
-        free = ~self.held
-        cross = self.hessian[np.ix_(free, bound)]
-        explained = cross.T @ np.linalg.solve(self.hessian[np.ix_(free, free)], cross)
-        push = self.gradient[bound]
-        return float(0.5 * push @ np.linalg.solve(self.hessian[np.ix_(bound, bound)] - explained, push))
+        moving = np.flatnonzero(~self.held)
+        moving = np.concatenate([moving, bound])
+        step = np.linalg.solve(self.hessian[np.ix_(moving, moving)], self.gradient[moving])
+        of_prior = self.prior.precision @ (self.mode - self.prior.mean)
+        likelihood = self.hessian[np.ix_(moving, moving)] - self.prior.precision[np.ix_(moving, moving)]
+        return float((self.gradient + of_prior)[moving] @ step - 0.5 * step @ likelihood @ step)
 
 
 def constrained_mode(
@@ -201,7 +207,7 @@ def constrained_mode(
         mode = new
         if moved < 1e-5:
             break
-    return ConstrainedMode(mode, held, target - hessian @ mode, hessian)
+    return ConstrainedMode(mode, held, target - hessian @ mode, hessian, prior)
 
 
 def _active_sets(hessian: Floats, target: Floats, signs: Floats, held: Bools) -> tuple[Floats, Bools]:

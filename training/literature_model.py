@@ -95,7 +95,7 @@ def _make(prior: LiteraturePrior, endpoint: Endpoint) -> tuple[BundleRecord, str
     source = CohortSource("literature", None, prior.record.key, kind="simulated", note="simulated worlds, no patient")
     schema = build_schema(Cohort(source, patients, tuple(range(len(patients))), len(patients)))
     adc_ids, counts = np.unique(patients["adc"].to_numpy(dtype=str), return_counts=True)
-    text = prior.of_cohort(schema, adc_ids.tolist(), endpoint).tree_text
+    text = prior.of_cohort(schema, adc_ids.tolist(), endpoint).trees.text
     features = encode(patients, schema)
     outcome, log_odds = _simulated_outcomes(prior.evidence, rows, features.to_numpy(), text)
     record = BundleRecord(

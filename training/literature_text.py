@@ -35,6 +35,9 @@ def literature_sentence(result: TrainingResult) -> str:
         f"The literature {_helped(difference)}; it kept {use.weight:.0%} of its weight",
         f"and {use.cohort_share:.0%} of the model is trees of this cohort alone.",
     ]
+    doubted = ", ".join(f"{s.step.replace('_', ' ')} ({s.weight:.0%})" for s in use.doubted)
+    if doubted:
+        told.append(f"It keeps little of it on {doubted}.")
     if use.contradicted:
         names = ", ".join(use.contradicted)
         told.append(f"The cohort contradicts the catalogue's direction of {names}: no sign is held there.")

@@ -1,12 +1,12 @@
 """Response as literature plus cohort: prior trees and additive effects under the literature's normal prior.
 
-    log-odds = intercept + b * prior trees + sum of additive effects
+    log-odds = intercept + sum over mechanism steps of b * prior trees of the step + sum of additive effects
 
-The intercept is the cohort's. `b` starts at 1 and may shrink to 0. The additive effects start where the simulated
-worlds have them and move as far as the worlds disagree; wider and narrower versions of that prior, ones that trust the
-catalogue's directions beyond the simulator or without it, ones with bent effects, and ones without any literature are
-all fitted, and averaged by their evidence times a prior that trusts the literature first (Bayesian model averaging). A
-cohort that contradicts the literature so falls back on what it says itself.
+The intercept is the cohort's. Each step's weight `b` starts at 1 and may shrink to 0. The additive effects start where
+the simulated worlds have them and move as far as the worlds disagree; wider and narrower versions of that prior, ones
+that trust the catalogue's directions beyond the simulator or without it, ones with bent effects, and ones without any
+literature are all fitted, and averaged by their evidence times a prior that trusts the literature first (Bayesian model
+averaging). A cohort that contradicts the literature so falls back on what it says itself.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from training.cohort_prior import CohortPrior
     from training.metrics import Floats, Integers
 
-#: Precision of the intercept (standard deviation 5), and standard deviation of the weight of the prior trees around 1.
-_INTERCEPT_PRECISION, _WEIGHT_SD = 0.04, 0.5
+#: Precision of the intercept: standard deviation 5.
+_INTERCEPT_PRECISION = 0.04
+#: Standard deviation around 1 of the weight that all steps of the prior trees share, and of each step's own around it.
+_SHARED_WEIGHT_SD, _STEP_WEIGHT_SD = 0.5, 0.25
 #: Mean and standard deviation of a biomarker's effect per score in the catalogue's direction, where a belief trusts it.
 _DIRECTION_MEAN, _DIRECTION_SD = 0.15, 0.15
 #: Standard deviation of the effect of a column that the user adds, per score, where a belief expects much of it: the
@@ -98,13 +100,13 @@ class Effects:
     """Coefficients of the model on the log-odds scale."""
 
     intercept: float
-    weight: float
+    weights: Floats
     terms: Floats
     bends: Floats
 
     def log_odds(self, trees: Floats, terms: Floats, bends: Floats) -> Floats:
-        """Log-odds of some patients, given their prior trees, term scores and shapes."""
-        return np.asarray(self.intercept + self.weight * trees + terms @ self.terms + bends @ self.bends)
+        """Log-odds of some patients, given the parts of their prior trees, term scores and shapes."""
+        return np.asarray(self.intercept + trees @ self.weights + terms @ self.terms + bends @ self.bends)
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,8 @@ class Primed:
     Parameters
     ----------
     prior : CohortPrior
-    trees : numpy.ndarray of shape (n_patients,)
-        Log-odds of the prior trees.
+    trees : numpy.ndarray of shape (n_patients, n_steps)
+        Parts of the log-odds of the prior trees.
     matrix : numpy.ndarray of shape (n_patients, n_columns)
     outcome : numpy.ndarray of shape (n_patients,)
         1 responded, 0 did not.
@@ -150,6 +152,10 @@ class Primed:
         self.terms, self.bends = self.cohort.terms(matrix), self.cohort.bends(matrix)
         columns = prior.schema.columns
         self._added = np.array([columns[t.column].source == "extra" for t in prior.terms], dtype=bool)
+        steps = trees.shape[1]
+        self._weights_root = cholesky(
+            np.full((steps, steps), _SHARED_WEIGHT_SD**2) + np.eye(steps) * _STEP_WEIGHT_SD**2, lower=True
+        )
         self._roots: dict[Belief, tuple[Floats, Floats]] = {}
         self.fits = [self._fit(belief) for belief in STRAIGHT_BELIEFS]
         if self._added.any():
@@ -195,19 +201,20 @@ class Primed:
         mean, root = self._root(belief)
         known = belief.literature
         parts: list[Floats] = [np.ones((len(self.outcome), 1))]
-        parts += [_WEIGHT_SD * self.trees[:, None]] if known else []
+        parts += [self.trees @ self._weights_root] if known else []
         parts += [self.terms @ root]
         parts += [belief.bent * self.bends] if belief.bent else []
         design = np.concatenate(parts, axis=1)
         precision = np.ones(design.shape[1])
         precision[0] = _INTERCEPT_PRECISION
-        offset = self.terms @ mean + (self.trees if known else 0.0)
+        offset = self.terms @ mean + (self.trees.sum(axis=1) if known else 0.0)
         fit = posterior(design, self.outcome, offset, precision)
-        first = 1 + known
+        steps = self.trees.shape[1]
+        first = 1 + known * steps
         last = first + len(mean)
         effects = Effects(
             intercept=float(fit.mode[0]),
-            weight=1.0 + _WEIGHT_SD * float(fit.mode[1]) if known else 0.0,
+            weights=1.0 + self._weights_root @ fit.mode[1:first] if known else np.zeros(steps),
             terms=mean + root @ fit.mode[first:last],
             bends=belief.bent * fit.mode[last:] if belief.bent else np.zeros(self.bends.shape[1]),
         )
@@ -240,7 +247,7 @@ class Primed:
         return moderated.mean() + slope * spread, slope
 
     def constrained(self, signs: Floats) -> tuple[Effects, Callable[[Integers], float]]:
-        """Effects with terms held to their signs and the weight of the trees held above 0.
+        """Effects with terms held to their signs and the weights of the trees held above 0.
 
         Parameters
         ----------
@@ -258,32 +265,38 @@ class Primed:
         shares = self.shares[kept] / self.shares[kept].sum()
 
         def gain(terms: Integers) -> float:
-            return float(sum(s * mode.gain(terms + 2) for s, (_, mode) in zip(shares, found, strict=True)))
+            return float(
+                sum(s * mode.gain(terms + 1 + self.trees.shape[1]) for s, (_, mode) in zip(shares, found, strict=True))
+            )
 
         return average([e for e, _ in found], shares), gain
 
     def _constrained(self, fit: FittedBelief, signs: Floats) -> tuple[Effects, ConstrainedMode]:
-        belief, count = fit.belief, len(signs)
+        belief, count, steps = fit.belief, len(signs), self.trees.shape[1]
         mean, root = self._root(belief)
         inverse = solve_triangular(root, np.eye(count), lower=True)
-        # Without literature the trees carry a weight that the prior holds at 0.
-        weight_mean, weight_precision = (1.0, _WEIGHT_SD**-2) if belief.literature else (0.0, 1e6)
+        # Without literature the trees carry weights that the prior holds at 0.
+        weight_mean = 1.0 if belief.literature else 0.0
         bends = self.bends.shape[1] if belief.bent else 0
-        precision = np.zeros((2 + count + bends, 2 + count + bends))
-        precision[0, 0], precision[1, 1] = _INTERCEPT_PRECISION, weight_precision
-        precision[2 : 2 + count, 2 : 2 + count] = inverse.T @ inverse
-        tail = np.arange(2 + count, len(precision))
-        precision[tail, tail] = belief.bent**-2 if belief.bent else 0.0
-        prior = NormalPrior(np.concatenate([[0.0, weight_mean], mean, np.zeros(bends)]), precision)
-        parts: list[Floats] = [np.ones((len(self.outcome), 1)), self.trees[:, None], self.terms]
+        first = 1 + steps
+        last = first + count
+        precision = np.diag(
+            np.concatenate([[_INTERCEPT_PRECISION], np.full(steps, 1e6), np.zeros(count), np.ones(bends)])
+        )
+        if belief.literature:
+            precision[1:first, 1:first] = np.linalg.inv(self._weights_root @ self._weights_root.T)
+        precision[first:last, first:last] = inverse.T @ inverse
+        precision[last:, last:] *= belief.bent**-2 if bends else 1.0
+        prior = NormalPrior(np.concatenate([[0.0], np.full(steps, weight_mean), mean, np.zeros(bends)]), precision)
+        parts: list[Floats] = [np.ones((len(self.outcome), 1)), self.trees, self.terms]
         design = np.concatenate([*parts, self.bends] if bends else parts, axis=1)
         e = fit.effects
-        start = np.concatenate([[e.intercept, e.weight], e.terms, e.bends if bends else []])
-        held = np.concatenate([[0.0, 1.0], signs, np.zeros(bends)])
+        start = np.concatenate([[e.intercept], e.weights, e.terms, e.bends if bends else []])
+        held = np.concatenate([[0.0], np.ones(steps), signs, np.zeros(bends)])
         found = constrained_mode(design, self.outcome, prior, held, start)
         mode = found.mode
-        free = mode[2 + count :] if bends else np.zeros(self.bends.shape[1])
-        return Effects(float(mode[0]), float(mode[1]), mode[2 : 2 + count], free), found
+        free = mode[last:] if bends else np.zeros(self.bends.shape[1])
+        return Effects(float(mode[0]), mode[1:first], mode[first:last], free), found
 
 
 def average(effects: list[Effects], shares: Floats) -> Effects:
@@ -302,7 +315,7 @@ def average(effects: list[Effects], shares: Floats) -> Effects:
     pairs = list(zip(shares, effects, strict=True))
     return Effects(
         intercept=float(sum(s * e.intercept for s, e in pairs)),
-        weight=float(sum(s * e.weight for s, e in pairs)),
+        weights=np.asarray(sum(s * e.weights for s, e in pairs)),
         terms=np.asarray(sum(s * e.terms for s, e in pairs)),
         bends=np.asarray(sum(s * e.bends for s, e in pairs)),
     )

@@ -42,8 +42,8 @@ class PrimedTrees:
         LightGBM text of the additive effects, without intercept.
     additive : numpy.ndarray of shape (n_patients,)
         Their sum for the cohort's patients.
-    weight : float
-        Of the prior trees.
+    weights : numpy.ndarray of shape (n_steps,)
+        Of the parts of the prior trees, 0 or more.
     released : tuple of str
         Columns whose sign the cohort contradicts.
     schema : FeatureSchema
@@ -53,7 +53,7 @@ class PrimedTrees:
     effects: Effects
     text: str
     additive: Floats
-    weight: float
+    weights: Floats
     released: tuple[str, ...]
     schema: FeatureSchema
 
@@ -80,9 +80,9 @@ def primed_trees(primed: Primed, matrix: Floats) -> PrimedTrees:
     values = _term_values(primed, effects, schema)
     return PrimedTrees(
         effects=effects,
-        text=trees_text(primed.prior.tree_text, _trees(primed, values)),
+        text=trees_text(primed.prior.trees.text, _trees(primed, values)),
         additive=_sum(primed, values, matrix),
-        weight=max(effects.weight, 0.0),
+        weights=np.maximum(effects.weights, 0.0),
         released=tuple(schema.columns[j].name for j in sorted(released)),
         schema=schema,
     )
@@ -123,7 +123,7 @@ def _release_bends(primed: Primed, effects: Effects, matrix: Floats, released: s
     """Release columns whose bent effect explains the cohort much better than its monotone version."""
     free = _term_values(primed, effects, _without_signs(primed.prior.schema, set(range(matrix.shape[1]))))
     held = _term_values(primed, effects, _without_signs(primed.prior.schema, released))
-    base = effects.intercept + max(effects.weight, 0.0) * primed.trees
+    base = effects.intercept + primed.trees @ np.maximum(effects.weights, 0.0)
     sign = 2.0 * primed.outcome - 1.0
     full = base + _sum(primed, free, matrix)
 

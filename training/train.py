@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from features.cohort import Cohort
-    from training.boosting import LiteratureUse
     from training.cohort_prior import CohortPrior
     from training.cross_validation import Progress
+    from training.literature_use import LiteratureUse
     from training.metrics import Floats
     from training.model_bundle import BundleRecord
 

@@ -9,9 +9,8 @@ trial depend on the seed, its number and the finished trials only.
 from __future__ import annotations
 
 import hashlib
-import warnings
-from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ import numpy as np
 from training.cohort_trees import InnerFolds, TreeSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from features.feature_schema import FeatureColumn
@@ -112,7 +111,7 @@ def tune(
     name = _search_key(matrix, outcome, folds, columns, start)
     inner = InnerFolds(matrix, outcome, folds, columns)
     started = perf_counter()
-    with _quiet_optuna():
+    with _QUIET:
         study = _study(name, journal)
         resumed = done = len(_finished(study))
         if progress and resumed:
@@ -221,16 +220,31 @@ def _search_key(
     return digest.hexdigest()[:24]
 
 
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Optuna tells of every trial; the progress bar does that."""
-    import optuna
+class _QuietOptuna:
+    """Optuna tells of every trial; the progress bar does that.
 
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    Searches of several folds run side by side and Optuna's verbosity is one for all, so the last to leave restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = Lock(), 0, 0
+
+    def __enter__(self) -> None:
+        import optuna
+
+        with self._lock:
+            if not self._inside:
+                self._before = optuna.logging.get_verbosity()
+                optuna.logging.set_verbosity(optuna.logging.ERROR)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        import optuna
+
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                optuna.logging.set_verbosity(self._before)
+
+
+_QUIET = _QuietOptuna()
