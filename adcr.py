@@ -26,6 +26,7 @@ COMMANDS: dict[str, Command] = {
     "prior": Command("training.prior_cli:prior", "Build and show the literature prior that training starts from"),
     "train": Command("training.cli:train", "Train, validate and track models of ADC response"),
     "compare": Command("training.cli:compare", "Print the tracked runs of an experiment side by side"),
+    "validate": Command("serving.cli:validate", "Judge a trained model on a cohort whose outcomes are known"),
     "score": Command("serving.cli:score", "Score a cohort file with a trained model"),
     "ui": Command("serving.cli:ui", "Open the MLflow UI on this machine only"),
 }

@@ -34,6 +34,8 @@ __all__ = ["FeatureColumn", "FeatureSchema", "build_schema", "encode", "left_out
 #: The model reads a categorical column as one bit per level in 32 bits, of which missing takes one.
 MOST_LEVELS = 31
 PAYLOAD_PREFIX = "adc_payload_"
+#: Why a measure of one value is not learned from.
+SAME_VALUE = "the same value in every patient"
 _PAYLOAD_NAMES = {"topoisomerase1": "topoisomerase I", "alkylator": "alkylating", "immune_agonist": "immune agonist"}
 
 
@@ -121,7 +123,7 @@ def left_out_columns(cohort: Cohort, schema: FeatureSchema) -> dict[str, str]:
         elif not biomarker.usable:
             reasons[name] = "marked in the catalogue as not safe to use"
         else:
-            reasons[name] = "the same value in every patient"
+            reasons[name] = SAME_VALUE
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""The commands `adcr score` and `adcr ui`: each parses its options and calls one function."""
+"""The commands `adcr score`, `adcr validate` and `adcr ui`: each parses its options and calls one function."""
 
 from __future__ import annotations
 
@@ -76,6 +76,59 @@ def score(
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:
         click.echo(manifest.to_text())
+
+
+@click.command()
+@click.argument("model")
+@click.argument("file", type=_FILE)
+@click.option(
+    "--comparator",
+    metavar="ARM",
+    help="Arm without an ADC: does the score separate responders to the ADC more than those of this arm?",
+)
+@click.option("--report", type=_FILE, metavar="DIR", help="Folder for report.html and report.json.")
+@click.option(
+    "--map",
+    "mapping",
+    metavar="FILE|NAME",
+    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
+)
+@click.option("--sheet", help="Sheet of an Excel file that has several.")
+@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of resampling and splits.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON for machines instead of text.")
+def validate(
+    model: str,
+    file: Path,
+    comparator: str | None,
+    report: Path | None,
+    mapping: str | None,
+    sheet: str | None,
+    encoding: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Judge MODEL on the cohort FILE, whose outcomes are known: as it is, and recalibrated.
+
+    MODEL is named as for `adcr score`. Where FILE is the cohort that the model learned from, its held-out predictions
+    are judged and the output says so. Research use only; never a treatment recommendation.
+    """
+    from features.cohort_file import read_cohort
+    from serving.model_location import model_folder
+    from serving.orderly_end import ending_orderly
+    from training.model_bundle import read_bundle
+    from training.report.files import require_free_report, write_external_report
+    from training.validation.external import validate_model
+    from training.validation.text import external_json, external_text
+
+    with ending_orderly(), model_folder(model) as folder:
+        if report:
+            require_free_report(report)
+        cohort = read_cohort(file, mapping=mapping, sheet=sheet, encoding=encoding)
+        found = validate_model(read_bundle(folder), cohort, comparator=comparator, seed=seed)
+        if report:
+            write_external_report(report, found)
+    click.echo(external_json(found) if as_json else external_text(found))
 
 
 @click.command()

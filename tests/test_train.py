@@ -14,9 +14,10 @@ from features.feature_table import encode
 from features.synthetic.cohort import simulate_cohort
 from training.bootstrap import Estimate
 from training.model_bundle import ModelBundle
+from training.text_lines import cell
 from training.train import Plan, TrainingResult, prepare_training, train
 from training.training_table import outcome_of, prepare
-from training.training_text import cell, verdict
+from training.training_text import verdict
 
 
 def cohort(patients: int, seed: int = 0, **options: object) -> Cohort:
@@ -172,7 +173,7 @@ def test_a_baseline_that_the_cohort_does_not_allow_is_missing_with_its_reason() 
 def test_progress_counts_every_fit() -> None:
     steps: list[int] = []
     train(cohort(60), "objective_response", folds=2, repeats=1, progress=steps.append)
-    assert sum(steps) == Plan(folds=2, repeats=1).fits
+    assert sum(steps) == Plan(folds=2, repeats=1, optimism=0).fits
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ __all__ = [
     "Evaluation",
     "HeldOut",
     "evaluate",
+    "interval_of",
     "loss_difference",
     "mean_probability",
     "observed_rate",
@@ -87,7 +88,7 @@ class Evaluation:
         """
         if metric not in self.values:
             return Estimate(None, reason=self.reasons.get(metric, "not computed"))
-        return _estimate(self.values[metric], self.replicates[metric])
+        return interval_of(self.values[metric], self.replicates[metric])
 
     def difference(self, other: Evaluation, metric: str) -> Estimate:
         """Subtract another model in the same patients, with the interval of the paired difference.
@@ -105,7 +106,9 @@ class Evaluation:
         for evaluation in (self, other):
             if metric not in evaluation.values:
                 return Estimate(None, reason=evaluation.reasons.get(metric, "not computed"))
-        return _estimate(self.values[metric] - other.values[metric], self.replicates[metric] - other.replicates[metric])
+        return interval_of(
+            self.values[metric] - other.values[metric], self.replicates[metric] - other.replicates[metric]
+        )
 
 
 def resampling_weights(units: Integers, *, replicates: int = REPLICATES, seed: int = 0) -> NDArray[np.float32]:
@@ -201,7 +204,25 @@ def _why_undefined(metric: str, outcome: Integers) -> str:
     return "no fold holds both a responder and a non-responder"
 
 
-def _estimate(value: float, replicates: NDArray[Any]) -> Estimate:
+def interval_of(value: float, replicates: NDArray[Any], *, undefined: str = "not defined here") -> Estimate:
+    """Put the percentile interval of its replicates beside a value.
+
+    Parameters
+    ----------
+    value : float
+        NaN where it is not defined.
+    replicates : numpy.ndarray of shape (n_replicates,)
+        NaN where a resample does not define it.
+    undefined : str
+        Why there is no value, where it is NaN.
+
+    Returns
+    -------
+    Estimate
+        Without an interval where more than a tenth of the resamples do not define it.
+    """
+    if not np.isfinite(value):
+        return Estimate(None, reason=undefined)
     sound = replicates[np.isfinite(replicates)]
     if len(sound) < (1 - _LARGEST_LOST_SHARE) * len(replicates) or not len(sound):
         lost = len(replicates) - len(sound)
@@ -225,7 +246,7 @@ def loss_difference(outcome: Integers, log_odds: Floats, other: Floats, weights:
         Below zero where the first predicts better.
     """
     losses = metrics.log_losses(outcome, log_odds) - metrics.log_losses(outcome, other)
-    return _estimate(float(losses.mean()), metrics.weighted_mean(losses, weights))
+    return interval_of(float(losses.mean()), metrics.weighted_mean(losses, weights))
 
 
 def observed_rate(outcome: Integers, weights: NDArray[np.float32]) -> Estimate:
@@ -240,7 +261,7 @@ def observed_rate(outcome: Integers, weights: NDArray[np.float32]) -> Estimate:
     -------
     Estimate
     """
-    return _estimate(float(outcome.mean()), metrics.weighted_mean(outcome.astype(np.float64), weights))
+    return interval_of(float(outcome.mean()), metrics.weighted_mean(outcome.astype(np.float64), weights))
 
 
 def mean_probability(log_odds: Floats) -> Floats:

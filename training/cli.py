@@ -46,7 +46,23 @@ _EXPERIMENT = click.option(
 @click.option("--no-prior", is_flag=True, help="Learn from the cohort alone, without what the literature expects.")
 @click.option("--tune", is_flag=True, help="Search the settings of the trees inside every training part (minutes).")
 @click.option("--learning-curve", is_flag=True, help="Refit on growing parts: how good with fewer patients?")
+@click.option(
+    "--question",
+    type=click.Choice(["new-patients", "new-cohort", "new-site", "new-adc"]),
+    default="new-patients",
+    show_default=True,
+    help="Whom the held-out patients stand for; all but the first hold out one cohort, site or drug at a time.",
+)
+@click.option(
+    "--optimism",
+    type=click.IntRange(0, 1000),
+    default=40,
+    show_default=True,
+    help="Bootstrap refits by which apparent performance is corrected; 0 for none.",
+)
+@click.option("--ignore", multiple=True, metavar="CODE", help="Check to silence (ADC002); repeat it for several.")
 @click.option("--output", type=_FILE, metavar="DIR", help="Folder for a copy of the model, beside MLflow's.")
+@click.option("--report", type=_FILE, metavar="DIR", help="Folder for a copy of report.html and report.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON for machines instead of text.")
 @click.pass_obj
 def train(
@@ -66,7 +82,11 @@ def train(
     no_prior: bool,
     tune: bool,
     learning_curve: bool,
+    question: Literal["new-patients", "new-cohort", "new-site", "new-adc"],
+    optimism: int,
+    ignore: tuple[str, ...],
     output: Path | None,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Train a model of response on the cohort FILE, compare it with naive baselines, and track everything in MLflow.
@@ -92,9 +112,13 @@ def train(
         sheet=sheet,
         encoding=encoding,
         output=output,
+        report=report,
         prior=not no_prior,
         tune=tune,
         learning_curve=learning_curve,
+        question=question,
+        optimism=optimism,
+        ignore=ignore,
     )
     session = train_file(request)
     click.echo(session_json(session) if as_json else session_text(session))

@@ -11,6 +11,9 @@ from training.bundle_record import package_versions
 from training.metrics import METRICS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
+
     from features.cohort import Cohort
     from training.bootstrap import Estimate
     from training.cross_validation import CandidateResult
@@ -29,10 +32,18 @@ def code_sha256() -> str:
     """
     digest = hashlib.sha256()
     for package in ("features", "training"):
-        sources = [f for f in files(package).iterdir() if f.name.endswith((".py", ".toml"))]
-        for source in sorted(sources, key=lambda f: f.name):
+        for source in _sources(files(package)):
             digest.update(source.read_bytes())
     return digest.hexdigest()
+
+
+def _sources(folder: Traversable) -> Iterator[Traversable]:
+    """Walk through the sources of a package and of the rooms in it, in order."""
+    for entry in sorted(folder.iterdir(), key=lambda f: f.name):
+        if entry.is_dir():
+            yield from _sources(entry)
+        elif entry.name.endswith((".py", ".toml")):
+            yield entry
 
 
 def run_tags(cohort: Cohort, endpoint: str, model_name: str) -> dict[str, str]:
@@ -80,6 +91,9 @@ def run_parameters(result: TrainingResult) -> dict[str, str]:
         "repeats": plan.repeats,
         "seed": plan.seed,
         "group": plan.group or "patient_id",
+        "question": plan.question,
+        "optimism_resamples": plan.optimism,
+        "checks": ", ".join(sorted({f.code for f in result.validation.checks if not f.ignored})) or "none",
         "resampled": result.resampled,
         "replicates": result.held_out.weights.shape[1],
         "columns": len(result.table.schema.columns),
@@ -150,6 +164,10 @@ def parent_metrics(result: TrainingResult) -> dict[str, float]:
         "response_rate": result.record.response_rate,
         "training_seconds": result.seconds,
     }
+    for found in result.validation.optimism.metrics:
+        metrics |= {f"{found.metric}_apparent": found.apparent, **spread(f"{found.metric}_corrected", found.corrected)}
+    if result.validation.calibration:
+        metrics |= spread("calibration_index", result.validation.calibration.ici)
     for baseline, difference in result.differences("log_loss").items():
         metrics |= spread(f"log_loss_minus_{baseline}", difference)
     return metrics

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.bootstrap import mean_probability
+from training.validation.of_training import binned_rates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from training.cross_validation import CandidateResult
     from training.train import TrainingResult
 
-#: Calibration bins hold about this many patients: a share of fewer has an interval as wide as the plot.
-_PATIENTS_PER_BIN = 40
-_MOST_BINS = 8
 _MODEL_COLOUR, _BASELINE_COLOURS = "#b3261e", ("#9aa0a6", "#7fb3d5", "#76b39d", "#1f5fa8")
 
 
@@ -85,13 +83,9 @@ def calibration_plot(result: TrainingResult) -> Figure:
     log_odds = result.model.log_odds
     assert log_odds is not None
     predicted, outcome = mean_probability(log_odds), result.held_out.outcome
-    bins = int(np.clip(len(outcome) // _PATIENTS_PER_BIN, 2, _MOST_BINS))
-    for rows in np.array_split(np.argsort(predicted, kind="stable"), bins):
-        share = float(outcome[rows].mean())
-        low, high = wilson_interval(int(outcome[rows].sum()), len(rows))
-        axes.errorbar(
-            predicted[rows].mean(), share, [[share - low], [high - share]], fmt="o", color=_MODEL_COLOUR, capsize=2
-        )
+    for b in binned_rates(outcome, predicted):
+        spread = [[b.observed - b.low], [b.high - b.observed]]
+        axes.errorbar(b.predicted, b.observed, spread, fmt="o", color=_MODEL_COLOUR, capsize=2)
     slope, intercept = (result.model.evaluation.estimate(m) for m in ("calibration_slope", "calibration_intercept"))
     axes.text(
         0.03,
@@ -106,30 +100,6 @@ def calibration_plot(result: TrainingResult) -> Figure:
     counts, edges = np.histogram(predicted, bins=25, range=(0, 1))
     axes.bar(edges[:-1], counts / counts.max() * 0.1, width=0.04, align="edge", color="#d9d9d9", zorder=0)
     return figure
-
-
-def wilson_interval(events: int, patients: int) -> tuple[float, float]:
-    """95% interval of a share.
-
-    Parameters
-    ----------
-    events : int
-    patients : int
-        At least 1.
-
-    Returns
-    -------
-    low, high : float
-
-    References
-    ----------
-    Wilson EB. J Am Stat Assoc 1927;22:209-212.
-    """
-    z2 = 1.959964**2
-    share = events / patients
-    centre = (share + z2 / (2 * patients)) / (1 + z2 / patients)
-    half = np.sqrt(share * (1 - share) / patients * z2 + (z2 / (2 * patients)) ** 2) / (1 + z2 / patients)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def _held_out(result: TrainingResult) -> str:

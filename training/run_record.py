@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from features.cohort import Cohort
     from training.model_registry import RegisteredModel
+    from training.report.document import Document
     from training.train import TrainingResult
 
 #: Longest dataset digest that MLflow stores.
@@ -192,6 +193,20 @@ def log_plots(run: TrackedRun, result: TrainingResult, cohort: Cohort) -> None:
         "direction": [None if i.direction is None else round(i.direction, 3) for i in result.influences],
     }
     run.client.log_text(run.run_id, msgspec.json.encode(table).decode(), "explanations/mean_abs_shap.json")
+
+
+def log_report(run: TrackedRun, document: Document) -> None:
+    """Write the report and the document that it was made from.
+
+    Parameters
+    ----------
+    run : TrackedRun
+    document : Document
+    """
+    from training.report.files import report_files
+
+    for name, content in report_files(document).items():
+        run.client.log_text(run.run_id, content, f"report/{name}")
 
 
 def _figures(result: TrainingResult, cohort: Cohort) -> Iterator[tuple[str, Any]]:

@@ -12,21 +12,30 @@ from training.baselines import BASELINES
 from training.bootstrap import FEWEST_GROUPS, Estimate, HeldOut, resampling_weights
 from training.bundle_record import bundle_record
 from training.candidates import Boosted, Tuning, candidate_makers
+from training.checks.before_training import check_before_training
 from training.cross_validation import CandidateResult, cross_validate
 from training.explanations import Influence, influences
 from training.learning_curve import CurvePoint, curve_sizes, learning_curve
 from training.splits import assign_folds, require_both_outcomes, stratum
 from training.training_table import Attrition, Endpoint, TrainingTable, prepare
+from training.validation.of_training import split_of, validation_record
+from training.validation.optimism import RESAMPLES, optimism
+from training.validation.questions import Question, held_out_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
 
     from features.cohort import Cohort
+    from training.baselines import Candidate
+    from training.bundle_schema import Calibration
     from training.cohort_prior import CohortPrior
     from training.cross_validation import Progress
     from training.literature_use import LiteratureUse
     from training.metrics import Floats
     from training.model_bundle import BundleRecord
+    from training.validation.records import CheckFinding, ValidationRecord
 
 FOLDS, REPEATS = 5, 5
 
@@ -42,12 +51,19 @@ class Plan:
     prior: bool = True
     tuning: Tuning | None = None
     learning_curve: bool = False
+    question: Question = "new-patients"
+    optimism: int = RESAMPLES
+    ignore: tuple[str, ...] = ()
 
     @property
     def fits(self) -> int:
-        """Number of fits that progress is counted by: every candidate in every fold, and the final model."""
-        candidates = len(BASELINES) + (3 if self.prior else 1)
-        return candidates * self.folds * self.repeats + 1
+        """Number of fits of an ordinary plan: candidates in every fold, the final model, the bootstrap's."""
+        return self.candidates * self.folds * self.repeats + 1 + self.optimism
+
+    @property
+    def candidates(self) -> int:
+        """Number of models that are judged."""
+        return len(BASELINES) + (3 if self.prior else 1)
 
     def curve_fits(self, patients: int) -> int:
         """Count the fits of the learning curve, 0 where none is asked for."""
@@ -93,6 +109,7 @@ class TrainingResult:
     prior: CohortPrior | None
     curve: tuple[CurvePoint, ...]
     shap: Floats
+    validation: ValidationRecord
     seconds: float
 
     @property
@@ -103,7 +120,8 @@ class TrainingResult:
     @property
     def best(self) -> CandidateResult:
         """The candidate with the lowest held-out log loss; it may be a baseline."""
-        return min(self.candidates, key=lambda c: c.evaluation.values.get("log_loss", np.inf))
+        losses = [c.evaluation.estimate("log_loss").value for c in self.candidates]
+        return self.candidates[int(np.argmin([np.inf if loss is None else loss for loss in losses]))]
 
     def differences(self, metric: str) -> dict[str, Estimate]:
         """Model minus each baseline in the same patients.
@@ -155,6 +173,8 @@ def train(
     folds: int = FOLDS,
     repeats: int = REPEATS,
     prior: bool = True,
+    resamples: int = 0,
+    question: Question = "new-patients",
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train a model of response and judge it against the naive baselines.
@@ -178,6 +198,10 @@ def train(
         Of the outer cross-validation.
     prior : bool
         Whether the literature is used.
+    resamples : int
+        Bootstrap resamples that performance is corrected by; 0 for none.
+    question : {"new-patients", "new-cohort", "new-site", "new-adc"}
+        What the held-out patients stand for.
     progress : callable, optional
         Called with the number of fits done since the last call; `Plan.fits` in all.
 
@@ -190,7 +214,7 @@ def train(
     InputError
         The cohort, the endpoint or a column does not allow a model.
     """
-    plan = Plan(folds, repeats, seed, group, prior)
+    plan = Plan(folds, repeats, seed, group, prior, optimism=resamples, question=question)
     prepared = prepare_training(cohort, endpoint, plan, extra_features=extra_features)
     return train_prepared(cohort, prepared, name=name or default_name(endpoint), progress=progress)
 
@@ -220,6 +244,16 @@ class Prepared:
     held_out: HeldOut
     resampled: str
     prior: CohortPrior | None
+    patients: pd.DataFrame
+    levels_held_out: tuple[str, ...]
+    checks: tuple[CheckFinding, ...]
+
+    @property
+    def fits(self) -> int:
+        """Number of fits that progress is counted by."""
+        plan = self.plan
+        folds = sum(len(np.unique(row)) for row in self.held_out.folds)
+        return plan.candidates * folds + 1 + plan.optimism + plan.curve_fits(self.table.patients)
 
 
 def prepare_training(cohort: Cohort, endpoint: Endpoint, plan: Plan, *, extra_features: Sequence[str] = ()) -> Prepared:
@@ -242,9 +276,11 @@ def prepare_training(cohort: Cohort, endpoint: Endpoint, plan: Plan, *, extra_fe
         The cohort, the endpoint, a column or the groups do not allow a model.
     """
     table, attrition = prepare(cohort, endpoint, group=plan.group, extra_features=extra_features)
-    held_out, resampled = split(table, plan)
+    patients = cohort.patients.iloc[table.rows].reset_index(drop=True)
+    held_out, resampled, levels = split(table, patients, plan)
     prior = _prior(table, endpoint) if plan.prior else None
-    return Prepared(endpoint, plan, table, attrition, held_out, resampled, prior)
+    checks = check_before_training(cohort, table, attrition, prior, ignore=plan.ignore)
+    return Prepared(endpoint, plan, table, attrition, held_out, resampled, prior, patients, levels, checks)
 
 
 def _prior(table: TrainingTable, endpoint: Endpoint) -> CohortPrior:
@@ -281,6 +317,7 @@ def train_prepared(
     if progress:
         progress(1)
     shap = final.contributions(table.features)[:, :-1]
+    validation = _validation(prepared, candidates, final.calibration_, makers[-1], progress)
     return TrainingResult(
         name=name,
         endpoint=prepared.endpoint,
@@ -298,7 +335,34 @@ def train_prepared(
         prior=prepared.prior,
         curve=curve,
         shap=shap,
+        validation=validation,
         seconds=perf_counter() - started,
+    )
+
+
+def _validation(
+    prepared: Prepared,
+    candidates: tuple[CandidateResult, ...],
+    recalibration: Calibration,
+    maker: Callable[[], Candidate],
+    progress: Progress | None,
+) -> ValidationRecord:
+    """Judge the model from its held-out predictions, and correct the apparent performance by the bootstrap."""
+    plan, table = prepared.plan, prepared.table
+    corrected = optimism(
+        maker, table, candidates[-1].evaluation, resamples=plan.optimism, seed=plan.seed, progress=progress
+    )
+    folds = sum(len(np.unique(row)) for row in prepared.held_out.folds) // len(prepared.held_out.folds)
+    return validation_record(
+        candidates,
+        prepared.held_out,
+        prepared.patients,
+        split=split_of(
+            plan.question, folds, len(prepared.held_out.folds), prepared.levels_held_out, prepared.resampled
+        ),
+        recalibration=recalibration,
+        optimism=corrected,
+        checks=prepared.checks,
     )
 
 
@@ -312,12 +376,13 @@ def _curve(prepared: Prepared, progress: Progress | None) -> tuple[CurvePoint, .
     return tuple(learning_curve(models, prepared.table, folds, seed=plan.seed, progress=progress))
 
 
-def split(table: TrainingTable, plan: Plan) -> tuple[HeldOut, str]:
-    """Outer folds, and the weights that intervals are computed with.
+def split(table: TrainingTable, patients: pd.DataFrame, plan: Plan) -> tuple[HeldOut, str, tuple[str, ...]]:
+    """Outer folds by the question asked, and the weights that intervals are computed with.
 
     Parameters
     ----------
     table : TrainingTable
+    patients : pandas.DataFrame of shape (n_patients, any)
     plan : Plan
 
     Returns
@@ -325,16 +390,22 @@ def split(table: TrainingTable, plan: Plan) -> tuple[HeldOut, str]:
     HeldOut
     str
         What is resampled: the group column where it has at least `FEWEST_GROUPS` groups, else "patients".
+    tuple of str
+        What each fold holds out, where folds are cohorts, sites or drugs.
 
     Raises
     ------
     InputError
         There are fewer groups than folds, or a fold would leave one outcome to learn from.
     """
-    strata = stratum(table.outcome, table.adc, plan.folds)
-    folds = assign_folds(strata, table.groups, folds=plan.folds, repeats=plan.repeats, seed=plan.seed)
+    if plan.question == "new-patients":
+        strata = stratum(table.outcome, table.adc, plan.folds)
+        folds = assign_folds(strata, table.groups, folds=plan.folds, repeats=plan.repeats, seed=plan.seed)
+        levels: tuple[str, ...] = ()
+    else:
+        folds, levels = held_out_levels(plan.question, patients, table.patient, table.outcome, seed=plan.seed)
     require_both_outcomes(table.outcome, folds)
     by_group = plan.group is not None and len(np.unique(table.groups)) >= FEWEST_GROUPS
     units = table.groups if by_group else table.patient
     resampled = plan.group if by_group and plan.group else "patients"
-    return HeldOut(table.outcome, folds, resampling_weights(units, seed=plan.seed)), resampled
+    return HeldOut(table.outcome, folds, resampling_weights(units, seed=plan.seed)), resampled, levels

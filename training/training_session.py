@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from features.errors import InputError
 from training.training_table import Endpoint
+from training.validation.optimism import RESAMPLES
+from training.validation.questions import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +34,8 @@ class TrainingRequest:
         Models-from-code script of the logged model.
     output : Path or None
         Folder for a copy of the bundle.
+    report : Path or None
+        Folder for a copy of the report.
     """
 
     file: Path
@@ -47,10 +51,14 @@ class TrainingRequest:
     prior: bool = True
     tune: bool = False
     learning_curve: bool = False
+    question: Question = "new-patients"
+    optimism: int = RESAMPLES
+    ignore: tuple[str, ...] = ()
     mapping: str | None = None
     sheet: str | None = None
     encoding: str | None = None
     output: Path | None = None
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
     from features.cohort_file import read_cohort
     from training.candidates import usual_tuning
     from training.model_bundle import require_free, write_bundle
+    from training.report.files import require_free_report, write_report
     from training.run_store import default_store
     from training.tracked_run import open_run
     from training.train import Plan, default_name, prepare_training, train_prepared
@@ -97,6 +106,8 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
     _require_name(name)
     if request.output:
         require_free(request.output)
+    if request.report:
+        require_free_report(request.report)
     cohort = read_cohort(request.file, mapping=request.mapping, sheet=request.sheet, encoding=request.encoding)
     plan = Plan(
         request.folds,
@@ -106,24 +117,32 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
         prior=request.prior,
         tuning=usual_tuning() if request.tune else None,
         learning_curve=request.learning_curve,
+        question=request.question,
+        optimism=request.optimism,
+        ignore=request.ignore,
     )
     prepared = prepare_training(cohort, request.endpoint, plan, extra_features=request.extra_features)
 
+    from training.literature_text import literature_sentence
     from training.model_registry import register
+    from training.report.of_training import training_document
     from training.run_metrics import run_tags
-    from training.run_record import log_outcome, log_settings, run_name
+    from training.run_record import log_outcome, log_report, log_settings, run_name
+    from training.training_text import verdict
 
     tags = run_tags(cohort, request.endpoint, name)
     with open_run(default_store(), request.experiment, run_name(cohort, name), tags) as run:
-        with _progress(
-            "training", plan.fits + plan.curve_fits(prepared.table.patients), show=show_progress
-        ) as progress:
+        with _progress("training", prepared.fits, show=show_progress) as progress:
             result = train_prepared(cohort, prepared, name=name, progress=progress)
         if request.output:
             write_bundle(request.output, result.record, result.model_text)
         log_settings(run, result)
         registered = register(run, result, cohort, script=request.model_script)
         log_outcome(run, result, cohort, registered, tags)
+        document = training_document(result, verdict=verdict(result), literature=literature_sentence(result))
+        log_report(run, document)
+        if request.report:
+            write_report(request.report, document)
     return TrainingSession(request, result, run.run_id, request.experiment, registered)
 
 

@@ -8,23 +8,15 @@ import msgspec
 
 from training.literature_text import learning_curve_lines, literature_sentence
 from training.metrics import METRICS
+from training.text_lines import RESEARCH_USE, metrics_table, wrapped
+from training.validation.text import checks_lines, validation_lines
 
 if TYPE_CHECKING:
-    from training.bootstrap import Estimate
+    from training.estimate import Estimate
     from training.train import TrainingResult
     from training.training_session import TrainingSession
 
-_LABELS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "calibration_slope": "calibr. slope",
-    "calibration_intercept": "calibr. intercept",
-}
-_NAME_WIDTH, _CELL_WIDTH = 23, 19
 _TOP_INFLUENCES = 5
-RESEARCH_USE = "Research use only; not a treatment recommendation."
 
 
 def session_text(session: TrainingSession) -> str:
@@ -40,13 +32,16 @@ def session_text(session: TrainingSession) -> str:
     """
     result, registered = session.result, session.registered
     champion = "is the champion now" if registered.decision.moves else "did not become champion"
+    judged = [(c.label, {m: c.evaluation.estimate(m) for m in METRICS}) for c in result.candidates]
     parts = [
         *_cohort_lines(result),
+        *checks_lines(result.validation.checks),
         "",
-        *_table(result, METRICS[:3]),
+        *metrics_table(judged, METRICS[:3]),
         "",
-        *_table(result, METRICS[3:]),
+        *metrics_table(judged, METRICS[3:]),
         "",
+        *validation_lines(result.validation),
         *wrapped(verdict(result)),
         *wrapped(literature_sentence(result)),
         *learning_curve_lines(result.curve),
@@ -64,7 +59,7 @@ def session_text(session: TrainingSession) -> str:
 
 
 def _cohort_lines(result: TrainingResult) -> list[str]:
-    stamp, plan = result.record.cohort, result.plan
+    stamp = result.record.cohort
     lines = []
     if result.record.simulated:
         lines += [f"{stamp.kind.upper()} PATIENTS: no number below says anything about real ones.", ""]
@@ -79,37 +74,16 @@ def _cohort_lines(result: TrainingResult) -> list[str]:
     signed = sum(c.monotone != 0 for c in result.table.schema.columns)
     lines += wrapped(
         f"{len(result.table.schema.columns)} columns, {signed} held to the direction that the catalogue gives. "
-        f"{plan.repeats} x {plan.folds}-fold cross-validation; 95% intervals resample {result.resampled}."
+        f"{_split_words(result)}; 95% intervals resample {result.resampled}."
     )
     return lines
 
 
-def _table(result: TrainingResult, metrics: tuple[str, ...]) -> list[str]:
-    head = " " * _NAME_WIDTH + "".join(f"{_LABELS[m]:<{_CELL_WIDTH}}" for m in metrics)
-    rows = [
-        f"{c.label:<{_NAME_WIDTH}}" + "".join(f"{cell(c.evaluation.estimate(m)):<{_CELL_WIDTH}}" for m in metrics)
-        for c in result.candidates
-    ]
-    return [line.rstrip() for line in (head, *rows)]
-
-
-def cell(estimate: Estimate) -> str:
-    """Write an estimate with its interval, as short as a table needs it.
-
-    Parameters
-    ----------
-    estimate : Estimate
-
-    Returns
-    -------
-    str
-        "-" where there is none.
-    """
-    if estimate.value is None:
-        return "-"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:z.2f}"
-    return f"{estimate.value:z.2f} ({estimate.low:z.2f}, {estimate.high:z.2f})"
+def _split_words(result: TrainingResult) -> str:
+    split = result.validation.split
+    if split.held_out:
+        return f"Held out one at a time: {', '.join(split.held_out)}"
+    return f"{split.repeats} x {split.folds}-fold cross-validation"
 
 
 def verdict(result: TrainingResult) -> str:
@@ -189,22 +163,6 @@ def next_commands(session: TrainingSession) -> list[str]:
     ]
 
 
-def wrapped(text: str) -> list[str]:
-    """Break a sentence at 80 columns.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    list of str
-    """
-    from textwrap import wrap
-
-    return wrap(text, 80, break_long_words=False, break_on_hyphens=False)
-
-
 def session_json(session: TrainingSession) -> str:
     """Content of the report for programs.
 
@@ -242,6 +200,7 @@ def session_json(session: TrainingSession) -> str:
         "literature": literature_sentence(result) or None,
         "literature_use": result.literature,
         "learning_curve": list(result.curve),
+        "validation": result.validation,
         "champion": {
             "moved": registered.decision.moves,
             "reason": registered.decision.reason,

@@ -1,0 +1,1 @@
+"""Doubts about data and plan, looked for before training: one declared rule each, with a code and a remedy."""

@@ -1,0 +1,107 @@
+"""What a report is made of; its JSON is the only thing that the page is made from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Paragraph(msgspec.Struct, frozen=True, tag="paragraph", forbid_unknown_fields=True):
+    """A sentence or two; `tone` "warning" is set apart."""
+
+    text: str
+    tone: Literal["plain", "warning", "good"] = "plain"
+
+
+class Table(msgspec.Struct, frozen=True, tag="table", forbid_unknown_fields=True):
+    """Rows of text; the first column is the label, `numeric` columns are set right."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: bool = True
+
+
+class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line, or points with intervals, of a figure."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    style: Literal["line", "thin", "dashed", "points"] = "line"
+
+
+class Figure(msgspec.Struct, frozen=True, tag="figure", forbid_unknown_fields=True):
+    """A plot as data: drawn when the page is made.
+
+    Attributes
+    ----------
+    kind : {"lines", "square", "bars"}
+        Lines over x; the unit square with its diagonal; horizontal bars (labels in `categories`, one series).
+    alternative : str
+        What it shows, for those who do not see it.
+    """
+
+    kind: Literal["lines", "square", "bars"]
+    caption: str
+    alternative: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    categories: tuple[str, ...] = ()
+
+
+class ChecklistItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An item of a reporting standard: filled from the run, or left to a person."""
+
+    number: str
+    title: str
+    answer: str
+    by_person: bool
+
+
+class Checklist(msgspec.Struct, frozen=True, tag="checklist", forbid_unknown_fields=True):
+    """A reporting standard's items."""
+
+    caption: str
+    items: tuple[ChecklistItem, ...]
+
+
+Block = Paragraph | Table | Figure | Checklist
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the report with a heading of its own."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A report.
+
+    Attributes
+    ----------
+    schema_version : int
+    kind : {"training", "validation"}
+    title, subtitle : str
+    banner : str
+        Where patients are simulated, what no number may be used for; else empty.
+    use : str
+        What it is for, and not for.
+    headline : tuple of (str, str)
+        Few figures with their names, on top.
+    """
+
+    schema_version: int
+    kind: Literal["training", "validation"]
+    title: str
+    subtitle: str
+    banner: str
+    use: str
+    headline: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]

@@ -1,0 +1,204 @@
+"""How much of the apparent performance is overfitting: the bootstrap, with every step refitted."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from training import metrics
+from training.cross_validation import FITS_TOGETHER
+from training.estimate import Estimate
+from training.validation.records import Optimism, OptimismRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.baselines import Candidate
+    from training.bootstrap import Evaluation
+    from training.cross_validation import Progress
+    from training.metrics import Floats, Integers
+    from training.training_table import TrainingTable
+
+#: Resamples of an ordinary training; the optimism's own error is then below a sixth of its spread.
+RESAMPLES = 40
+#: Too few resamples with both outcomes say nothing.
+_FEWEST = 10
+MEASURED = ("auroc", "brier", "log_loss", "calibration_slope")
+
+
+def performance(outcome: Integers, log_odds: Floats) -> dict[str, float]:
+    """Metrics of one model's predictions for all patients at once.
+
+    Parameters
+    ----------
+    outcome : numpy.ndarray of shape (n_patients,)
+    log_odds : numpy.ndarray of shape (n_patients,)
+
+    Returns
+    -------
+    dict of str to float
+        NaN where one is not defined.
+    """
+    ones = np.ones((len(outcome), 1))
+    together = np.zeros(len(outcome), dtype=np.int64)
+    return {
+        "auroc": float(metrics.auroc(outcome, log_odds, together, ones)[0]),
+        "brier": float(np.mean((expit(log_odds) - outcome) ** 2)),
+        "log_loss": float(metrics.log_losses(outcome, log_odds).mean()),
+        "calibration_slope": float(metrics.calibration_line(outcome, log_odds, ones)[0][0]),
+    }
+
+
+def uninformed(outcome: Integers, log_odds: Floats) -> dict[str, float]:
+    """Metrics of the same predictions, were they dealt to patients at random.
+
+    Parameters
+    ----------
+    outcome : numpy.ndarray of shape (n_patients,)
+    log_odds : numpy.ndarray of shape (n_patients,)
+
+    Returns
+    -------
+    dict of str to float
+        AUROC, Brier score and log loss.
+    """
+    rate, p = float(outcome.mean()), expit(log_odds)
+    of_responder, of_other = np.logaddexp(0.0, -log_odds).mean(), np.logaddexp(0.0, log_odds).mean()
+    return {
+        "auroc": 0.5,
+        "brier": rate * float(np.mean((1 - p) ** 2)) + (1 - rate) * float(np.mean(p**2)),
+        "log_loss": float(rate * of_responder + (1 - rate) * of_other),
+    }
+
+
+def optimism(
+    candidate: Callable[[], Candidate],
+    table: TrainingTable,
+    held_out: Evaluation,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> OptimismRecord:
+    """Apparent performance, and what bootstrap resamples leave of it.
+
+    Each resample draws patients with replacement, keeps the copies of one together in the inner folds, and refits the
+    whole procedure. Harrell's correction takes off the performance in the resample less that in the cohort; as two
+    thirds of the cohort are in the resample too, it flatters models that fit closely (on pure noise it left an AUROC
+    of 0.68). The corrected value is therefore that of .632+, from the patients that a resample did not draw. Its
+    interval has the width of the cross-validated one: it holds the sampling of patients, not of trainings.
+
+    Parameters
+    ----------
+    candidate : callable
+        Gives a new, unfitted candidate.
+    table : TrainingTable
+    held_out : Evaluation
+        Cross-validated performance of the same candidate.
+    resamples : int
+    seed : int
+    progress : callable, optional
+        Called with 1 after each fit.
+
+    Returns
+    -------
+    OptimismRecord
+
+    References
+    ----------
+    Harrell FE, Lee KL, Mark DB. Stat Med 1996;15:361-387; Efron B, Tibshirani R. J Am Stat Assoc 1997;92:548-560
+    (.632+); Iba K et al. BMC Med Res Methodol 2021;21:9 (both compared for prediction models).
+    """
+    if resamples < _FEWEST:
+        return OptimismRecord(0, 0, (), f"not asked for (--optimism {_FEWEST} or more)")
+    found = _resampled(candidate, table, resamples, seed, progress)
+    if len(found) < _FEWEST:
+        return OptimismRecord(len(found), resamples - len(found), (), "too few resamples hold both outcomes")
+    log_odds = candidate().fit(table).log_odds(table)
+    apparent, chance = performance(table.outcome, log_odds), uninformed(table.outcome, log_odds)
+    corrected = []
+    for metric in MEASURED:
+        drawn, cohort, left_out = (np.array([f[part][metric] for f in found]) for part in range(3))
+        harrell = _mean(drawn - cohort)
+        plus = _plus(metric, apparent[metric], _mean(left_out), chance.get(metric), apparent[metric] - harrell)
+        corrected.append(
+            Optimism(
+                metric,
+                apparent=apparent[metric],
+                optimism=harrell,
+                harrell=apparent[metric] - harrell,
+                left_out=_mean(left_out),
+                corrected=_with_interval(metric, plus, held_out),
+            )
+        )
+    return OptimismRecord(len(found), resamples - len(found), tuple(corrected))
+
+
+def _resampled(
+    candidate: Callable[[], Candidate], table: TrainingTable, resamples: int, seed: int, progress: Progress | None
+) -> list[tuple[dict[str, float], ...]]:
+    """Refit and judge each resample: in itself, in the cohort, and in the patients that it left out."""
+
+    def one(number: int) -> tuple[dict[str, float], ...] | None:
+        rows = _draw(table, np.random.default_rng([seed, number]))
+        rest = np.setdiff1d(np.arange(table.patients), rows)
+        if len(np.unique(table.outcome[rows])) < 2 or len(np.unique(table.outcome[rest])) < 2:
+            return None
+        drawn = table.take(rows)
+        fitted = candidate().fit(drawn)
+        log_odds = fitted.log_odds(table)
+        parts = (rows, np.arange(table.patients), rest)
+        return tuple(performance(table.outcome[part], log_odds[part]) for part in parts)
+
+    found: dict[int, tuple[dict[str, float], ...]] = {}
+    with ThreadPoolExecutor(min(FITS_TOGETHER, os.cpu_count() or 1)) as pool:
+        futures = {pool.submit(one, number): number for number in range(resamples)}
+        try:
+            for future in as_completed(futures):
+                result = future.result()
+                if result is not None:
+                    found[futures[future]] = result
+                if progress:
+                    progress(1)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return [found[number] for number in sorted(found)]
+
+
+def _draw(table: TrainingTable, draws: np.random.Generator) -> Integers:
+    """Rows of patients drawn with replacement; all rows of a patient come together."""
+    patients, first = np.unique(table.patient, return_inverse=True)
+    rows_of = [np.flatnonzero(first == p) for p in range(len(patients))]
+    return np.concatenate([rows_of[p] for p in draws.integers(len(patients), size=len(patients))])
+
+
+def _mean(values: Floats) -> float:
+    sound = values[np.isfinite(values)]
+    return float(sound.mean()) if len(sound) else float("nan")
+
+
+def _plus(metric: str, apparent: float, left_out: float, chance: float | None, harrell: float) -> float:
+    """Efron and Tibshirani's .632+ where predictions at random have a value, else Harrell's."""
+    if chance is None:
+        return harrell
+    sign = 1.0 if metric == "auroc" else -1.0
+    # Never better than apparent, never worse than chance: what is beyond is noise.
+    left_out = sign * float(np.clip(sign * left_out, min(sign * chance, sign * apparent), sign * apparent))
+    gap = chance - apparent
+    overfitted = float(np.clip((left_out - apparent) / gap, 0.0, 1.0)) if abs(gap) > 1e-12 else 0.0
+    weight = 0.632 / (1 - 0.368 * overfitted)
+    return (1 - weight) * apparent + weight * left_out
+
+
+def _with_interval(metric: str, value: float, held_out: Evaluation) -> Estimate:
+    if not np.isfinite(value):
+        return Estimate(None, reason="the predictions separate the outcomes completely in the resamples")
+    found = held_out.estimate(metric)
+    if found.value is None or found.low is None or found.high is None:
+        return Estimate(value, reason=found.reason or "no interval")
+    low, high = found.low + value - found.value, found.high + value - found.value
+    return Estimate(value, low, min(high, 1.0) if metric == "auroc" else high)
