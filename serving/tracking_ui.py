@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -35,7 +36,7 @@ STOP_SECONDS = 10.0
 
 
 #: The list of experiments with trained models; without the word, the UI opens on the traces of language models.
-_RUNS_PAGE = "/#/experiments?workflowType=machine_learning"
+_MODEL_TRAINING = "?workflowType=machine_learning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,40 @@ def show_ui(
         tell(f"Port {port} is taken; using {plan.port}.")
     tell("Starting the MLflow UI ...")
     with ending_orderly(), contextlib.suppress(KeyboardInterrupt), running_ui(plan) as server:
-        address = plan.url + _RUNS_PAGE
+        address = runs_page(plan)
         tell(f"MLflow UI: {address} (this machine only; Ctrl-C ends it)")
         _open(address, wanted=open_browser)
         server.wait()
         raise TrackingError("the MLflow server ended by itself.", where=plan.store, mend="Start it again: adcr ui")
     tell("The MLflow UI has ended.")
+
+
+def runs_page(plan: UiPlan) -> str:
+    """Address of the training runs in a UI that is up: those of the experiment that was written to last.
+
+    Parameters
+    ----------
+    plan : UiPlan
+
+    Returns
+    -------
+    str
+        That of the list of experiments where there is none of adcr.
+    """
+    query = '{"max_results": 1, "filter": "name != \'Default\'", "order_by": ["last_update_time DESC"]}'
+    request = urllib.request.Request(  # noqa: S310 (our own server)
+        f"{plan.url}/api/2.0/mlflow/experiments/search", query.encode(), {"Content-Type": "application/json"}
+    )
+    found = []
+    with contextlib.suppress(OSError, ValueError), _direct().open(request, timeout=10) as answer:
+        found = json.load(answer).get("experiments", [])
+    page = f"/#/experiments/{found[0]['experiment_id']}/runs" if found else "/#/experiments"
+    return f"{plan.url}{page}{_MODEL_TRAINING}"
+
+
+def _direct() -> urllib.request.OpenerDirector:
+    # No proxy of the environment stands between this machine and itself.
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _open(url: str, *, wanted: bool) -> None:
@@ -223,8 +252,7 @@ def _free_port(asked: int) -> int:
 
 def _wait_until_ready(plan: UiPlan, server: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    # No proxy of the environment stands between this machine and itself.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = _direct()
     while time.monotonic() < deadline:
         if server.poll() is not None:
             break

@@ -151,7 +151,7 @@ def test_ctrl_c_and_a_request_to_terminate_end_the_command_and_its_server(tracke
         try:
             lines = [process.stdout.readline() for _ in range(2)]
             assert lines[1] == (
-                f"MLflow UI: http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning "
+                f"MLflow UI: http://127.0.0.1:{port}/#/experiments/1/runs?workflowType=machine_learning "
                 "(this machine only; Ctrl-C ends it)\n"
             )
             process.send_signal(kind)

@@ -58,7 +58,7 @@ _EXPERIMENT = click.option(
     type=click.IntRange(0, 1000),
     default=40,
     show_default=True,
-    help="Bootstrap refits by which apparent performance is corrected; 0 for none.",
+    help="Refits on resamples by which apparent performance is corrected; 0 for none.",
 )
 @click.option("--ignore", multiple=True, metavar="CODE", help="Check to silence (ADC002); repeat it for several.")
 @click.option("--output", type=_FILE, metavar="DIR", help="Folder for a copy of the model, beside MLflow's.")
@@ -141,8 +141,16 @@ def train(
     show_default=True,
     help="JSON and CSV hold every metric.",
 )
-def compare(experiment: str, metrics: tuple[str, ...], form: Literal["text", "json", "csv"]) -> None:
+@click.option("--html", type=_FILE, metavar="FILE", help="Page to write too, with settings that differ and pictures.")
+def compare(experiment: str, metrics: tuple[str, ...], form: Literal["text", "json", "csv"], html: Path | None) -> None:
     """Print the tracked training runs of an experiment side by side, newest first."""
     from training.comparison import compare as compare_runs
 
-    click.echo(compare_runs(experiment, metrics).render(form))
+    found = compare_runs(experiment, metrics)
+    if html:
+        from features.whole_file import write_whole
+        from training.report.of_comparison import comparison_document
+        from training.report.page import page
+
+        write_whole(html, page(comparison_document(found)))
+    click.echo(found.render(form))

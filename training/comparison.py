@@ -37,6 +37,7 @@ class ComparedRun(msgspec.Struct, frozen=True):
     model_version: str
     champion: str
     metrics: dict[str, float]
+    parameters: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def _compared(run: Any) -> ComparedRun:
         model_version=tags.get("adcr.model_version", ""),
         champion=tags.get("adcr.champion", ""),
         metrics=dict(sorted(run.data.metrics.items())),
+        parameters=dict(sorted(run.data.params.items())),
     )
 
 
@@ -186,7 +188,7 @@ def _csv(comparison: Comparison) -> str:
     import io
 
     metrics = sorted({m for run in comparison.runs for m in run.metrics})
-    fixed = [f for f in ComparedRun.__struct_fields__ if f != "metrics"]
+    fixed = [f for f in ComparedRun.__struct_fields__ if f not in ("metrics", "parameters")]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*fixed, *metrics])

@@ -20,6 +20,8 @@ PROCESS_TAG, HOST_TAG = "adcr.process", "adcr.host"
 ENDED_TAG = "adcr.ended"
 KIND_TAG = "adcr.kind"
 _PAGE = 1000
+#: Without it the MLflow UI opens the experiment as one of language models, with traces instead of training runs.
+_UI_TAG, _UI_KIND = "mlflow.experimentKind", "custom_model_development"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def _experiment_id(client: Any, store: RunStore, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=store.artifact_location(name)))
+            location = store.artifact_location(name)
+            return str(client.create_experiment(name, artifact_location=location, tags={_UI_TAG: _UI_KIND}))
         except MlflowException:
             # Another process created it between the two calls.
             found = client.get_experiment_by_name(name)
@@ -105,6 +108,8 @@ def _experiment_id(client: Any, store: RunStore, name: str) -> str:
                 raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
+    if _UI_TAG not in found.tags:
+        client.set_experiment_tag(found.experiment_id, _UI_TAG, _UI_KIND)
     return str(found.experiment_id)
 
 

@@ -39,13 +39,14 @@ class Figure(msgspec.Struct, frozen=True, tag="figure", forbid_unknown_fields=Tr
 
     Attributes
     ----------
-    kind : {"lines", "square", "bars"}
-        Lines over x; the unit square with its diagonal; horizontal bars (labels in `categories`, one series).
+    kind : {"lines", "square", "bars", "intervals"}
+        Lines over x; the unit square with its diagonal; horizontal bars, or points with intervals (labels in
+        `categories`, values in `x` of one series).
     alternative : str
         What it shows, for those who do not see it.
     """
 
-    kind: Literal["lines", "square", "bars"]
+    kind: Literal["lines", "square", "bars", "intervals"]
     caption: str
     alternative: str
     x_label: str
@@ -87,7 +88,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     schema_version : int
-    kind : {"training", "validation"}
+    kind : {"training", "validation", "comparison"}
     title, subtitle : str
     banner : str
         Where patients are simulated, what no number may be used for; else empty.
@@ -98,7 +99,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     schema_version: int
-    kind: Literal["training", "validation"]
+    kind: Literal["training", "validation", "comparison"]
     title: str
     subtitle: str
     banner: str

@@ -44,10 +44,10 @@ def draw(figure: Figure) -> str:
     from matplotlib.figure import Figure as Canvas
 
     with mpl.rc_context(_SETTINGS):
-        height = 0.34 * len(figure.categories) + 0.9 if figure.kind == "bars" else 4.0
+        height = 0.34 * len(figure.categories) + 0.9 if figure.categories else 4.0
         canvas = Canvas(figsize=(6.4 if figure.kind != "square" else 4.8, height), layout="constrained")
         axes = canvas.add_subplot()
-        (_bars if figure.kind == "bars" else _lines)(axes, figure)
+        (_labelled if figure.categories else _lines)(axes, figure)
         axes.set_xlabel(figure.x_label)
         axes.set_ylabel(figure.y_label)
         written = io.StringIO()
@@ -83,11 +83,16 @@ def _one(axes: Any, series: Series, colour: str) -> None:
         axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.12, linewidth=0)
 
 
-def _bars(axes: Any, figure: Figure) -> None:
-    values = figure.series[0].x
-    places = np.arange(len(values))[::-1]
-    axes.barh(places, values, height=0.62, color=[_COLOURS[1] if v >= 0 else _COLOURS[0] for v in values])
+def _labelled(axes: Any, figure: Figure) -> None:
+    series = figure.series[0]
+    places = np.arange(len(series.x))[::-1]
+    if figure.kind == "bars":
+        axes.barh(places, series.x, height=0.62, color=[_COLOURS[1] if v >= 0 else _COLOURS[0] for v in series.x])
+        axes.axvline(0, color=_FAINT, linewidth=1)
+    else:
+        spread = [np.subtract(series.x, series.low), np.subtract(series.high, series.x)]
+        axes.errorbar(series.x, places, xerr=spread, fmt="o", color=_COLOURS[1], capsize=2)
+        axes.set_ylim(-0.7, len(places) - 0.3)
     axes.set_yticks(places, figure.categories)
-    axes.axvline(0, color=_FAINT, linewidth=1)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)

@@ -128,7 +128,7 @@ def _performance(result: TrainingResult, verdict: str) -> tuple[Paragraph | Tabl
 def _optimism(result: TrainingResult) -> tuple[Paragraph | Table, ...]:
     found = result.validation.optimism
     if not found.metrics:
-        return (Paragraph(f"The bootstrap was not done: {found.reason}."),)
+        return (Paragraph(f"Resampling was not done: {found.reason}."),)
     lost = f" {found.lost} resamples held one outcome and were left out." if found.lost else ""
     rows = tuple(
         (
@@ -140,12 +140,12 @@ def _optimism(result: TrainingResult) -> tuple[Paragraph | Table, ...]:
         )
         for o in found.metrics
     )
-    caption = f"Bootstrap of {found.resamples} resamples, every step refitted.{lost}"
+    caption = f"{found.resamples} resamples of 63% of the patients, every step refitted.{lost}"
     explained = (
         "Apparent: in the patients that the model learned from. Harrell's correction takes the mean optimism off; for "
         "models that fit closely it still flatters. Left out: in the patients that a resample did not draw. Corrected "
         "(.632+) weighs apparent and left out by how much is overfitted: what new patients like these may be expected "
-        "to show. For the slope it is Harrell's."
+        "to show. For the slope both have fixed weights."
     )
     head = ("", "apparent", "Harrell", "left out", "corrected (95% interval)")
     return Paragraph(explained), Table(caption, head, rows)
@@ -271,5 +271,5 @@ def _answers(result: TrainingResult, verdict: str) -> dict[str, str]:
         "limits": " ".join(_limits(result)),
         "usability": "Missing biomarkers are accepted; patients outside the training range are marked when scored.",
         "analysis": f"{len(validation.checks)} doubt(s) found by the checks. {validation.signal} Optimism corrected by "
-        f"{validation.optimism.resamples} bootstrap refits.",
+        f"{validation.optimism.resamples} refits.",
     }

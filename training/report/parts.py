@@ -98,7 +98,7 @@ def calibration_section(found: CalibrationRecord | None, title: str = "Calibrati
     lines = (Series("smooth curve", tuple(x for x, _ in found.curve), tuple(y for _, y in found.curve)),)
     told = (
         f"Slope {estimate(found.slope)} (1 is ideal; below it predictions are too extreme), intercept "
-        f"{estimate(found.intercept)} (0 is ideal), integrated calibration index {estimate(found.ici, digits=3)} "
+        f"{estimate(found.intercept)} (0 is ideal), integrated calibration index {_index(found.ici)} "
         f"(mean distance between predicted and observed; 0 is ideal). Recalibration: {found.recalibration}."
     )
     figure = Figure(
@@ -110,6 +110,10 @@ def calibration_section(found: CalibrationRecord | None, title: str = "Calibrati
         (bins, *(lines if found.curve else ())),
     )
     return Section(name, title, (Paragraph(told), figure))
+
+
+def _index(found: Estimate) -> str:
+    return f"{found.value:.3f}" if found.value is not None else estimate(found)
 
 
 def decision_section(points: tuple[NetBenefit, ...]) -> Section:

@@ -17,7 +17,7 @@ _GRID = 100
 _Z95 = 1.959964
 
 
-def smooth_calibration(outcome: Integers, probability: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
+def smooth_calibration(outcome: Integers, probability: Floats) -> tuple[Floats, Floats]:
     """Observed response as a smooth function of the predicted one: local lines with tricube weights.
 
     Parameters
@@ -26,8 +26,6 @@ def smooth_calibration(outcome: Integers, probability: Floats, weights: Floats |
         1 responded, 0 did not.
     probability : numpy.ndarray of shape (n_patients,)
         Predicted.
-    weights : numpy.ndarray of shape (n_patients,), optional
-        How often each patient counts.
 
     Returns
     -------
@@ -38,12 +36,11 @@ def smooth_calibration(outcome: Integers, probability: Floats, weights: Floats |
     ----------
     Cleveland WS. J Am Stat Assoc 1979;74:829-836 (loess); Austin PC, Steyerberg EW. Stat Med 2014;33:517-535.
     """
-    counts = np.ones(len(outcome)) if weights is None else np.asarray(weights, dtype=np.float64)
     grid = np.unique(np.quantile(probability, np.linspace(0, 1, _GRID)))
     near = max(2, int(np.ceil(_SPAN * len(outcome))))
     distance = np.abs(probability[None, :] - grid[:, None])
     reach = np.partition(distance, near - 1, axis=1)[:, near - 1 : near] * 1.000001 + 1e-12
-    tricube = counts * np.clip(1 - (distance / reach) ** 3, 0, None) ** 3
+    tricube = np.clip(1 - (distance / reach) ** 3, 0, None) ** 3
     total = tricube.sum(axis=1)
     mean_x = tricube @ probability / total
     mean_y = tricube @ outcome / total
@@ -53,14 +50,13 @@ def smooth_calibration(outcome: Integers, probability: Floats, weights: Floats |
     return grid, np.clip(mean_y + slope * (grid - mean_x), 0.0, 1.0)
 
 
-def integrated_calibration_index(outcome: Integers, probability: Floats, weights: Floats | None = None) -> float:
+def integrated_calibration_index(outcome: Integers, probability: Floats) -> float:
     """Mean absolute distance between predicted and smoothly observed response (0 is ideal).
 
     Parameters
     ----------
     outcome : numpy.ndarray of shape (n_patients,)
     probability : numpy.ndarray of shape (n_patients,)
-    weights : numpy.ndarray of shape (n_patients,), optional
 
     Returns
     -------
@@ -70,9 +66,8 @@ def integrated_calibration_index(outcome: Integers, probability: Floats, weights
     ----------
     Austin PC, Steyerberg EW. Stat Med 2019;38:4051-4065.
     """
-    grid, observed = smooth_calibration(outcome, probability, weights)
-    distance = np.abs(np.interp(probability, grid, observed) - probability)
-    return float(np.average(distance, weights=weights))
+    grid, observed = smooth_calibration(outcome, probability)
+    return float(np.mean(np.abs(np.interp(probability, grid, observed) - probability)))
 
 
 def delong(outcome: Integers, scores: Floats) -> Estimate:

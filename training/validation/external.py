@@ -99,9 +99,9 @@ def validate_model(
         own_cohort=own,
         as_it_is=_judged(as_it_is, None),
         recalibrated=tuple(_judged(c, as_it_is) for c in corrected),
-        calibration=calibration_of(responses, probability, held_out.weights, as_it_is, _NO_CHANGE),
+        calibration=calibration_of(responses, probability, as_it_is, _NO_CHANGE),
         calibration_recalibrated=calibration_of(
-            responses, expit(last.log_odds[0]), held_out.weights, last, recalibrate(responses, log_odds)
+            responses, expit(last.log_odds[0]), last, recalibrate(responses, log_odds)
         ),
         decision_curve=decision_curve(responses, probability, None, held_out.weights),
         within=strata,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.bootstrap import interval_of, mean_probability
+from training.bootstrap import mean_probability
 from training.estimate import Estimate
 from training.metrics import METRICS
 from training.rates import wilson_interval
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 #: Calibration bins hold about this many patients: a share of fewer has an interval as wide as the plot.
 _PATIENTS_PER_BIN, _MOST_BINS = 40, 8
-#: The smooth curve needs a smoother for each resample; fewer of them are enough for its index.
-_ICI_REPLICATES = 200
 _FEWEST_FOR_CURVE = 30
 
 
@@ -81,7 +79,7 @@ def validation_record(
     return ValidationRecord(
         split=split,
         candidates=judged,
-        calibration=calibration_of(held_out.outcome, probability, held_out.weights, model, recalibration),
+        calibration=calibration_of(held_out.outcome, probability, model, recalibration),
         decision_curve=decision_curve(held_out.outcome, probability, her2_rate, held_out.weights),
         within=strata,
         subgroups=groups,
@@ -104,7 +102,7 @@ def _judged(candidate: CandidateResult, model: CandidateResult) -> Judged:
 
 
 def calibration_of(
-    outcome: Integers, probability: Floats, weights: Floats, model: CandidateResult, recalibration: Calibration
+    outcome: Integers, probability: Floats, model: CandidateResult, recalibration: Calibration
 ) -> CalibrationRecord:
     """Slope, intercept, index, bins and curve of a model's held-out probabilities.
 
@@ -112,7 +110,6 @@ def calibration_of(
     ----------
     outcome : numpy.ndarray of shape (n_patients,)
     probability : numpy.ndarray of shape (n_patients,)
-    weights : numpy.ndarray of shape (n_patients, n_replicates)
     model : CandidateResult
     recalibration : Calibration
 
@@ -123,21 +120,22 @@ def calibration_of(
     return CalibrationRecord(
         slope=model.evaluation.estimate("calibration_slope"),
         intercept=model.evaluation.estimate("calibration_intercept"),
-        ici=calibration_index(outcome, probability, weights),
+        ici=calibration_index(outcome, probability),
         bins=binned_rates(outcome, probability),
         curve=calibration_curve(outcome, probability),
         recalibration=_recalibration(recalibration),
     )
 
 
-def calibration_index(outcome: Integers, probability: Floats, weights: Floats) -> Estimate:
-    """Integrated calibration index with its bootstrap interval.
+def calibration_index(outcome: Integers, probability: Floats) -> Estimate:
+    """Integrated calibration index.
+
+    Without an interval: a mean of distances is never below 0, so that resampling only makes it larger.
 
     Parameters
     ----------
     outcome : numpy.ndarray of shape (n_patients,)
     probability : numpy.ndarray of shape (n_patients,)
-    weights : numpy.ndarray of shape (n_patients, n_replicates)
 
     Returns
     -------
@@ -145,11 +143,7 @@ def calibration_index(outcome: Integers, probability: Floats, weights: Floats) -
     """
     if len(outcome) < _FEWEST_FOR_CURVE or np.ptp(probability) < 1e-6:
         return Estimate(None, reason="too few patients, or predictions that do not differ")
-    value = integrated_calibration_index(outcome, probability)
-    replicates = [
-        integrated_calibration_index(outcome, probability, w.astype(np.float64)) for w in weights.T[:_ICI_REPLICATES]
-    ]
-    return interval_of(value, np.array(replicates))
+    return Estimate(integrated_calibration_index(outcome, probability))
 
 
 def calibration_curve(outcome: Integers, probability: Floats) -> tuple[tuple[float, float], ...]:

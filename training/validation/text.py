@@ -61,7 +61,7 @@ def validation_lines(record: ValidationRecord) -> list[str]:
     found = {o.metric: o for o in record.optimism.metrics}
     if "auroc" in found:
         lines += wrapped(
-            f"Bootstrap of {record.optimism.resamples} refits: {_optimism('AUROC', found['auroc'])}; "
+            f"By {record.optimism.resamples} refits on resamples: {_optimism('AUROC', found['auroc'])}; "
             f"{_optimism('Brier score', found['brier'])}."
         )
     for part in record.within:
