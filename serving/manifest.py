@@ -94,6 +94,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rejected: FileStamp | None
     columns: tuple[str, ...]
     top_reasons: int
+    #: what computed the trees, "LightGBM" or "tree kernel"; the scores are the same
+    engine: str
     #: None where no row was scored
     probability: ProbabilitySpread | None
     bands: dict[str, int]
@@ -159,6 +161,7 @@ def _summary(manifest: Manifest) -> list[str]:
         f"{manifest.input.file} scored by {model.name} {model.version} ({model.endpoint})",
         f"rows        {rows.read:,} in = {rows.scored:,} scored + {rows.rejected:,} rejected"
         f" + {rows.duplicates_merged:,} duplicates merged",
+        f"computed by {manifest.engine}",
     ]
     if manifest.probability:
         p = manifest.probability

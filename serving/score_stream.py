@@ -19,6 +19,7 @@ from serving.quarantine import harmless_table, rejected_table
 from serving.score_batches import score_batches
 from serving.score_writer import open_scores
 from serving.scores import check_reasons, data_origin, score_columns
+from serving.scoring_engine import fastest
 from serving.shift import ShiftCounts, column_shifts
 from training.model_bundle import RECORD_FILE, read_bundle
 
@@ -112,6 +113,7 @@ class _Tally:
     probability: list[NDArray[np.float64]] = field(default_factory=list)
     bands: Counter[str] = field(default_factory=Counter)
     shift: ShiftCounts | None = None
+    engine: str = ""
 
     def add(self, batch: ScoredBatch) -> None:
         self.rows += len(batch.table)
@@ -135,7 +137,8 @@ def _write_scores(
         suffix = files.scores.suffix.lower()
         writer = open_scores(staged.stage(files.scores), suffix, columns, _facts(bundle, origin))
         try:
-            for batch in score_batches(bundle, cohort.patients, top_reasons=top_reasons, origin=origin):
+            engine, tally.engine = fastest(bundle, cohort.patients, reasons=top_reasons > 0)
+            for batch in score_batches(engine, cohort.patients, top_reasons=top_reasons, origin=origin):
                 writer.write(batch.table)
                 tally.add(batch)
                 if progress:
@@ -195,6 +198,7 @@ def _manifest(
         rejected=rejected,
         columns=tally.columns,
         top_reasons=tally.top_reasons,
+        engine=tally.engine,
         probability=records.spread(np.concatenate(tally.probability)),
         bands=dict(sorted(tally.bands.items())),
         outside_training_range=round(shift.rows_outside / shift.rows, 6) if shift and shift.rows else 0.0,

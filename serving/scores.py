@@ -37,6 +37,7 @@ BAND_ODDS_RATIO = 1.5
 
 #: More reasons than this tell a reader nothing.
 MOST_REASONS = 20
+_CONTRIBUTION_DECIMALS = 12
 
 
 @dataclass(frozen=True)
@@ -211,4 +212,6 @@ def _reasons(bundle: ModelBundle, encoded: Floats, top_reasons: int) -> dict[str
     if not top_reasons:
         return {}
     contributions = bundle.contributions(encoded)[:, :-1] if len(encoded) else np.empty(encoded.shape)
+    # What LightGBM and the tree kernel round differently is rounded away, so that files do not depend on either.
+    contributions = np.round(contributions, _CONTRIBUTION_DECIMALS)
     return reason_columns(bundle.record.schema, encoded, contributions, top_reasons)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import adcr
-from serving import score_stream
+from serving import score_stream, scoring_engine
 from serving.manifest import RESEARCH_USE
 from serving.model_location import bundle_within
 from serving.output_files import OutputFiles, default_output
@@ -85,6 +85,31 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     assert told.out == ""
     assert told.err.count("\n") == 1, told.err
     return told.err
+
+
+def test_the_kernel_gives_the_bytes_that_lightgbm_gives_and_the_summary_tells_which_computed(
+    run: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "-o", str(tmp_path / "few.csv")) == 0
+    assert "computed by LightGBM" in capsys.readouterr().out
+    monkeypatch.setattr(scoring_engine, "_ROWS_EXPLAINED", 10)
+    assert run(file, "-o", str(tmp_path / "many.csv")) == 0
+    assert "computed by tree kernel" in capsys.readouterr().out
+    assert digest(tmp_path / "few.csv") == digest(tmp_path / "many.csv")
+    assert manifest_of(tmp_path, "many")["engine"] == "tree kernel"
+
+
+def test_a_kernel_that_parts_from_lightgbm_stops_the_run_and_leaves_nothing(
+    run: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scoring_engine, "_ROWS_EXPLAINED", 10)
+    exact = scoring_engine.KernelBundle.predict_log_odds
+    monkeypatch.setattr(
+        scoring_engine.KernelBundle, "predict_log_odds", lambda self, matrix: exact(self, matrix) + 1e-15
+    )
+    assert run(file, "-o", str(tmp_path / "out.csv")) == 2
+    assert "different numbers" in one_line(capsys)
+    assert written(tmp_path) == {"site_a.csv"}
 
 
 # -- outputs -----------------------------------------------------------------------------------------------------
@@ -587,12 +612,14 @@ def test_files_of_one_run_bear_one_name() -> None:
 # -- lean --------------------------------------------------------------------------------------------------------
 
 
-def test_scoring_from_a_folder_loads_neither_mlflow_nor_shap(file: Path, bundle_folder: Path, tmp_path: Path) -> None:
+def test_scoring_from_a_folder_loads_neither_mlflow_nor_shap_nor_scikit_learn(
+    file: Path, bundle_folder: Path, tmp_path: Path
+) -> None:
     arguments = ["score", str(file), "--model", str(bundle_folder), "-o", str(tmp_path / "out.csv"), "--quiet"]
     script = (
         "import sys, adcr\n"
         f"assert adcr.main({arguments!r}) == 0\n"
-        "print(sorted({'mlflow', 'shap', 'matplotlib'} & set(sys.modules)))"
+        "print(sorted({'mlflow', 'shap', 'matplotlib', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -27,6 +27,7 @@ from training.bundle_schema import (
     TrainingRange,
     VennAbersTable,
 )
+from training.lightgbm_library import lightgbm_alone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,9 +74,7 @@ class ModelBundle:
 
     @cached_property
     def _booster(self) -> Any:
-        import lightgbm
-
-        return lightgbm.Booster(model_str=self.model_text)
+        return lightgbm_alone().Booster(model_str=self.model_text)
 
     def predict_log_odds(self, matrix: Floats) -> Floats:
         """Calibrated log-odds of response.
