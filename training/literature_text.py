@@ -32,7 +32,7 @@ def literature_sentence(result: TrainingResult) -> str:
         return ""
     difference = result.differences_of_models("log_loss").get("lightgbm")
     told = [
-        f"The literature {_helped(difference)}; it kept {use.weight:.0%} of its weight",
+        f"The literature {_helped(difference)}; it kept {_kept(use.weight)} of its weight",
         f"and {use.cohort_share:.0%} of the model is trees of this cohort alone.",
     ]
     doubted = ", ".join(f"{s.step.replace('_', ' ')} ({s.weight:.0%})" for s in use.doubted)
@@ -44,6 +44,11 @@ def literature_sentence(result: TrainingResult) -> str:
     else:
         told.append("The cohort contradicts no direction of the catalogue.")
     return " ".join(told)
+
+
+def _kept(weight: float) -> str:
+    """Write a weight; a cohort may bear the literature out more strongly than the simulator has it."""
+    return "all" if weight >= 1 else f"{weight:.0%}"
 
 
 def _helped(difference: Estimate | None) -> str:
