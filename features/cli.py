@@ -78,6 +78,7 @@ def template(output: Path) -> None:
     show_default=True,
     help="One row per patient or per sample of a cBioPortal study.",
 )
+@click.option("--expression", type=_FILE, help="Gene-level matrix (log2) of a GEO series, for the catalogue's genes.")
 def import_(
     source: Path,
     output: Path,
@@ -86,12 +87,15 @@ def import_(
     encoding: str | None,
     adc: str | None,
     per: str,
+    expression: Path | None,
 ) -> None:
-    """Turn SOURCE, a foreign table with a mapping or a cBioPortal study folder, into a cohort file."""
+    """Turn SOURCE, a foreign table with a mapping, a GEO series matrix or a cBioPortal study, into a cohort file."""
     from features.cohort_import import import_cohort
     from features.cohort_summary import summarise
 
-    imported = import_cohort(source, output, mapping=mapping, sheet=sheet, encoding=encoding, adc=adc, per=per)
+    imported = import_cohort(
+        source, output, mapping=mapping, sheet=sheet, encoding=encoding, adc=adc, per=per, expression=expression
+    )
     click.echo(summarise(imported).to_text())
     click.echo(f"wrote {output}")
 

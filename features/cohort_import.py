@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import pandas as pd
 
 from features.adcs import adc_names, resolve_adc
@@ -17,8 +18,9 @@ from features.column_names import measure_names, normalise_name
 from features.columns.cohort_columns import ORIGIN_COLUMN, column_notes
 from features.columns.near_names import near_name
 from features.errors import InputError
-from features.mapping_file import ColumnMapping, TableMapping, load_mapping
+from features.mapping_file import ColumnMapping, TableMapping, load_mapping, mapping_of_series
 from features.public.cbioportal import read_study
+from features.public.geo import patients_of, read_series, series_files
 from features.tables.table_file import digest, read_table
 from features.whole_file import whole_file
 
@@ -39,8 +41,9 @@ def import_cohort(
     encoding: str | None = None,
     adc: str | None = None,
     per: Literal["patient", "sample"] | str = "patient",
+    expression: Path | str | None = None,
 ) -> Cohort:
-    """Turn a foreign table or a cBioPortal study folder into a cohort file.
+    """Turn a foreign table, a GEO series matrix or a cBioPortal study folder into a cohort file.
 
     Beside it, `<output>.import.json` records what each column was read from, what was normalised, every fault, and the
     columns and rows that were left out.
@@ -48,7 +51,7 @@ def import_cohort(
     Parameters
     ----------
     source : pathlib.Path or str
-        A table, or a study folder.
+        A table, a series matrix (or a folder of one per platform), or a study folder.
     output : pathlib.Path or str
         Cohort file to write; its suffix names the format.
     mapping : TableMapping, pathlib.Path or str, optional
@@ -60,6 +63,8 @@ def import_cohort(
         ADC of every patient, where the source names none.
     per : {"patient", "sample"}, default "patient"
         One row per patient or per sample of a study.
+    expression : pathlib.Path or str, optional
+        Gene-level matrix of a series: genes in rows, samples in columns, log2 values.
 
     Returns
     -------
@@ -78,7 +83,12 @@ def import_cohort(
     chosen = load_mapping(mapping) if isinstance(mapping, str | Path) else mapping
     received = _known_adc(adc) if adc is not None else None
     used: TableMapping | None
-    if source.is_dir():
+    matrices = series_files(source) if source.exists() else []
+    if expression is not None and not matrices:
+        raise InputError("--expression belongs to a GEO series matrix.", where=source.name, mend="Leave it out.")
+    if matrices:
+        used, cohort = _from_series(matrices, chosen, received, Path(expression) if expression else None)
+    elif source.is_dir():
         study = read_study(source, mapping=chosen, adc=received, per="sample" if per == "sample" else "patient")
         cohort = cohort_from_text(study.table, mapping=study.mapping, source=study.source)
         used = study.mapping
@@ -90,6 +100,23 @@ def import_cohort(
     write_cohort_file(_canonical(cohort), output)
     _write_record(output, cohort, used)
     return cohort
+
+
+def _from_series(
+    matrices: list[Path], chosen: TableMapping | None, adc: str | None, expression: Path | None
+) -> tuple[TableMapping | None, Cohort]:
+    """Patients of a GEO series by the mapping that is shipped for it, or one that is given."""
+    series = read_series(matrices)
+    mapping = chosen or mapping_of_series(series.accession)
+    table = patients_of(series, mapping.keep_rows if mapping else None, expression)
+    if mapping:
+        mapping = msgspec.structs.replace(mapping, keep_rows=None)
+        if expression:
+            added = {name: name for name in table.columns if name.endswith("_mrna_z")}
+            mapping = msgspec.structs.replace(mapping, columns={**mapping.entries(), **added})
+    used = _with_adc(mapping, adc, table)
+    origin = CohortSource(name=matrices[0].name, path=matrices[0], sha256=series.sha256)
+    return used, cohort_from_text(table, mapping=used, source=origin)
 
 
 def _known_adc(adc: str) -> str:
@@ -106,8 +133,6 @@ def _with_adc(mapping: TableMapping | None, adc: str | None, table: TextTable) -
     """Add the ADC of every patient to a mapping."""
     if adc is None:
         return mapping
-    import msgspec
-
     base = mapping or TableMapping(columns={})
     if "adc" not in base.columns and any(measure_names().get(normalise_name(n)) == ("adc",) for n in table.columns):
         raise InputError("the table has a column of ADCs.", where="--adc", mend="Leave the option out.")

@@ -76,6 +76,8 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skip_rows_after_header : int
         Further header rows below the first, which are no patients.
     keep_rows : RowSelection or None
+    series : str
+        GEO series that it reads; its series matrix then needs no `--map`.
     """
 
     columns: dict[str, ColumnMapping | str]
@@ -88,6 +90,7 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     other_columns: Literal["match", "keep"] = "match"
     skip_rows_after_header: int = 0
     keep_rows: RowSelection | None = None
+    series: str = ""
 
     def entries(self) -> dict[str, ColumnMapping]:
         """Columns with the short form written out."""
@@ -102,6 +105,25 @@ def shipped_mappings() -> dict[str, Traversable]:
     folder = files("features").joinpath("public", "mappings")
     found = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
     return dict(sorted(found.items()))
+
+
+def mapping_of_series(accession: str) -> TableMapping | None:
+    """Find the shipped mapping of a GEO series.
+
+    Parameters
+    ----------
+    accession : str
+        GSE number.
+
+    Returns
+    -------
+    TableMapping or None
+    """
+    for name in shipped_mappings():
+        mapping = load_mapping(name)
+        if mapping.series == accession:
+            return mapping
+    return None
 
 
 def load_mapping(mapping: str | Path) -> TableMapping:

@@ -1,0 +1,200 @@
+"""GEO series matrices: every cell by its own key, one row per patient, expression over the patients of the cohort."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import adcr
+from features.cohort_file import read_cohort
+from features.cohort_import import import_cohort
+from features.errors import InputError
+from features.public.geo import is_series_matrix, read_series
+
+PATIENTS = 40
+
+
+def quoted(key: str, cells: list[str]) -> str:
+    return "\t".join([key, *(f'"{c}"' for c in cells)])
+
+
+def series_text(accession: str = "GSE243375", platform: str = "GPL1", first: int = 0) -> str:
+    """A made-up series laid out as GSE243375 is: two cores before treatment and one after, of each patient."""
+    titles, rows = [], []
+    for patient in range(first, first + PATIENTS):
+        for core, when in (("core1", "Pre-treatment"), ("core2", "Pre-treatment"), ("surgery", "T-DM1+Pertuzumab")):
+            titles.append(f"{patient}_site1_{core}")
+            rows.append(
+                {
+                    "tissue": "breast",
+                    "treatment": when,
+                    "patient id": f"P{patient}",
+                    "her2 heterogeneity": ["No", "Yes", "NA"][patient % 3] if when == "Pre-treatment" else "NA",
+                    "pcr": "Yes" if patient % 2 else "No",
+                }
+            )
+    lines = [
+        quoted("!Series_title", ["A trial of T-DM1 and pertuzumab"]),
+        quoted("!Series_geo_accession", [accession]),
+        quoted("!Sample_title", titles),
+        quoted("!Sample_geo_accession", [f"GSM{first}{i:04d}" for i in range(len(titles))]),
+        quoted("!Sample_platform_id", [platform] * len(titles)),
+    ]
+    keys = list(rows[0])
+    for place in range(len(keys)):
+        # The order of the keys changes from sample to sample, so that a line mixes them.
+        mixed = [keys[(place + i) % len(keys)] for i in range(len(rows))]
+        cells = [f"{k}: {r[k]}" for k, r in zip(mixed, rows, strict=True)]
+        lines.append(quoted("!Sample_characteristics_ch1", cells))
+    table = ["!series_matrix_table_begin", quoted("ID_REF", titles), "!series_matrix_table_end"]
+    return "\n".join([*lines, *table]) + "\n"
+
+
+@pytest.fixture
+def matrix(tmp_path: Path) -> Path:
+    path = tmp_path / "GSE243375_series_matrix.txt.gz"
+    path.write_bytes(gzip.compress(series_text().encode()))
+    return path
+
+
+def expression_file(folder: Path, values: dict[str, np.ndarray], *, corner: bool = True) -> Path:
+    """Gene-level matrix as R writes it: names of samples with an X before the digit and dots for signs."""
+    titles = [f"X{p}_site1.{core}" for p in range(PATIENTS) for core in ("core1", "core2", "surgery")]
+    frame = pd.DataFrame(values, index=titles).T
+    path = folder / "All_Samples_TMM_log2_CPM.csv.gz"
+    frame.to_csv(path, header=titles, index_label="" if corner else False)
+    return path
+
+
+def test_a_series_becomes_a_cohort_of_its_patients_before_treatment(matrix: Path, tmp_path: Path) -> None:
+    cohort = import_cohort(matrix, tmp_path / "cohort.csv")
+    patients = cohort.patients
+    assert patients["patient_id"].tolist() == [f"P{i}" for i in range(PATIENTS)]
+    assert set(patients["adc"]) == {"T-DM1"}
+    assert patients["pcr"].tolist() == [float(i % 2) for i in range(PATIENTS)]
+    assert patients["her2_heterogeneous"].isna().tolist() == [i % 3 == 2 for i in range(PATIENTS)]
+    assert patients["her2_heterogeneous"].dropna().tolist() == [float(i % 3) for i in range(PATIENTS) if i % 3 != 2]
+    # Both cores are told of; what was taken under treatment is not.
+    assert patients["title"].iloc[0] == "0_site1_core1; 0_site1_core2"
+    record = json.loads((tmp_path / "cohort.csv.import.json").read_text(encoding="utf-8"))
+    assert record["mapping"]["name"] == "nct02326974"
+    assert len(read_cohort(tmp_path / "cohort.csv").patients) == PATIENTS
+
+
+def test_several_platforms_are_read_from_their_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for number, first in ((1, 0), (2, 100)):
+        text = series_text(platform=f"GPL{number}", first=first)
+        (folder / f"GSE243375-GPL{number}_series_matrix.txt").write_text(text, encoding="utf-8")
+    cohort = import_cohort(folder, tmp_path / "cohort.csv")
+    assert len(cohort.patients) == 2 * PATIENTS
+    assert cohort.patients["platform"].value_counts().to_dict() == {"GPL1": PATIENTS, "GPL2": PATIENTS}
+
+
+def test_expression_is_averaged_over_cores_and_standardised_over_the_patients(matrix: Path, tmp_path: Path) -> None:
+    draws = np.random.default_rng(1)
+    erbb2 = np.repeat(draws.normal(8, 2, PATIENTS), 3) + np.tile([-0.5, 0.5, 99], PATIENTS) * np.array([1.0])
+    erbb2 = np.clip(erbb2, None, 30)
+    file = expression_file(tmp_path, {"ERBB2": erbb2, "NOSUCHGENE": erbb2, "TUBB3": draws.normal(3, 1, 3 * PATIENTS)})
+    cohort = import_cohort(matrix, tmp_path / "cohort.csv", expression=file)
+    z = cohort.patients["erbb2_mrna_z"].to_numpy(dtype=float)
+    cores = erbb2.reshape(PATIENTS, 3)[:, :2].mean(axis=1)
+    np.testing.assert_allclose(z, (cores - cores.mean()) / cores.std(ddof=1), atol=1e-5)
+    assert "tubb3_mrna_z" in cohort.patients
+
+
+def test_a_matrix_that_r_wrote_without_a_corner_is_read_too(matrix: Path, tmp_path: Path) -> None:
+    titles = [f"{p}_site1_{core}" for p in range(PATIENTS) for core in ("core1", "core2", "surgery")]
+    values = np.random.default_rng(2).normal(5, 1, len(titles))
+    path = tmp_path / "genes.txt"
+    path.write_text("\t".join(titles) + "\nERBB2\t" + "\t".join(f"{v:.4f}" for v in values) + "\n", encoding="utf-8")
+    assert "erbb2_mrna_z" in import_cohort(matrix, tmp_path / "c.csv", expression=path).patients
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"ERBB2": np.linspace(0, 90_000, 3 * PATIENTS)}, "not on a log2 scale"),
+        ({"NOSUCHGENE": np.ones(3 * PATIENTS)}, "no row is a gene of the catalogue"),
+    ],
+)
+def test_a_matrix_that_cannot_be_meant_is_refused(
+    matrix: Path, tmp_path: Path, values: dict[str, np.ndarray], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        import_cohort(matrix, tmp_path / "cohort.csv", expression=expression_file(tmp_path, values))
+    assert not (tmp_path / "cohort.csv").exists()
+
+
+def test_an_unknown_series_is_read_by_its_names_and_a_mapping_of_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "GSE1_series_matrix.txt"
+    path.write_text(series_text("GSE1"), encoding="utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'other_columns = "match"\n[keep_rows]\ncolumn = "treatment"\nholds = ["pre-treatment"]\n'
+        '[columns]\npatient_id = "patient id"\n[columns.adc]\nconstant = "T-DM1"\n',
+        encoding="utf-8",
+    )
+    cohort = import_cohort(path, tmp_path / "cohort.csv", mapping=own)
+    assert {"pcr", "her2_heterogeneous"} <= set(cohort.patients)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.replace('!Sample_title\t"0_site1_core1"\t', "!Sample_title\t"), "do not fit each other"),
+        (lambda text: "\n".join(text.splitlines()[:2]) + "\n", "tells of no sample"),
+        (lambda text: text.replace("treatment: ", "when: "), "no characteristic 'treatment'"),
+        (lambda text: text.replace("Pre-treatment", "Baseline"), "no sample is left"),
+    ],
+)
+def test_a_series_that_does_not_fit_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any, told: str
+) -> None:
+    path = tmp_path / "GSE243375_series_matrix.txt"
+    path.write_text(change(series_text()), encoding="utf-8")
+    assert adcr.main(["cohort", "import", str(path), "-o", str(tmp_path / "c.csv")]) == 2
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert shown.count("\n") == 1
+    assert not (tmp_path / "c.csv").exists()
+
+
+def test_an_archive_that_is_cut_off_is_refused(matrix: Path, tmp_path: Path) -> None:
+    matrix.write_bytes(matrix.read_bytes()[:-200])
+    with pytest.raises(InputError):
+        import_cohort(matrix, tmp_path / "cohort.csv")
+
+
+def test_two_series_in_one_folder_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "a_series_matrix.txt").write_text(series_text("GSE1"), encoding="utf-8")
+    (folder / "b_series_matrix.txt").write_text(series_text("GSE2"), encoding="utf-8")
+    with pytest.raises(InputError, match="different series: GSE1, GSE2"):
+        import_cohort(folder, tmp_path / "c.csv")
+
+
+def test_a_key_that_a_sample_has_twice_keeps_both_values(tmp_path: Path) -> None:
+    path = tmp_path / "s.txt"
+    lines = [
+        quoted("!Series_geo_accession", ["GSE9"]),
+        quoted("!Sample_title", ["a", "b"]),
+        quoted("!Sample_characteristics_ch1", ["drug: x", "age: 50"]),
+        quoted("!Sample_characteristics_ch1", ["drug: y", "drug: z"]),
+        quoted("!Sample_characteristics_ch1", ["note: one: two", ""]),
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    samples = read_series([path]).samples
+    assert samples["drug"].tolist() == ["x; y", "z"]
+    assert samples["age"].tolist() == ["", "50"]
+    assert samples["note"].tolist() == ["one: two", ""]
+    assert is_series_matrix(path)
+    assert not is_series_matrix(tmp_path / "nothing.txt")
