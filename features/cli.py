@@ -100,6 +100,38 @@ def import_(
     click.echo(f"wrote {output}")
 
 
+@cohort.command("list")
+def list_() -> None:
+    """List the public cohorts that adcr knows, with what they hold, their licence, and where to apply."""
+    from textwrap import indent
+
+    from features.public.registry import public_cohorts
+
+    for entry in public_cohorts():
+        access = f"needs an agreement: {entry.apply}" if entry.apply else entry.by_hand or "adcr cohort fetch"
+        facts = [entry.title, entry.holds, f"cite {entry.citation}", f"licence: {entry.licence}", f"access: {access}"]
+        facts += [] if entry.verified or not entry.host else ["address not verified by us"]
+        click.echo(f"{entry.name}\n{indent(chr(10).join(facts), '  ')}")
+    click.echo("cbioportal:STUDY\n  any study of cBioPortal by its id")
+
+
+@cohort.command()
+@click.argument("name")
+@_output
+@click.option("--expression", is_flag=True, help="Fetch the gene-level matrix too, for the catalogue's genes.")
+@click.option("--offline", is_flag=True, help="Use what is in the cache, and never the network.")
+def fetch(name: str, output: Path, expression: bool, offline: bool) -> None:
+    """Fetch the public cohort NAME and write it as a cohort file, with its licence and citation beside it."""
+    from features.cohort_summary import summarise
+    from features.progress_bar import LateProgressBar
+    from features.public.fetching import fetch_cohort
+
+    with LateProgressBar(f"fetching {name}", "bytes") as progress:
+        found = fetch_cohort(name, output, expression=expression, offline=offline, progress=progress)
+    click.echo(summarise(found).to_text())
+    click.echo(f"wrote {output}, and {output.name}.licence.txt beside it")
+
+
 @cohort.command()
 @click.option("--patients", type=int, required=True, help="Number of patients.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
