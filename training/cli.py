@@ -56,9 +56,8 @@ _EXPERIMENT = click.option(
 @click.option(
     "--optimism",
     type=click.IntRange(0, 1000),
-    default=40,
-    show_default=True,
-    help="Refits on resamples by which apparent performance is corrected; 0 for none.",
+    default=None,
+    help="Refits on resamples by which apparent performance is corrected; 0 for none (default: 30, tuned 15).",
 )
 @click.option("--ignore", multiple=True, metavar="CODE", help="Check to silence (ADC002); repeat it for several.")
 @click.option("--output", type=_FILE, metavar="DIR", help="Folder for a copy of the model, beside MLflow's.")
@@ -83,7 +82,7 @@ def train(
     tune: bool,
     learning_curve: bool,
     question: Literal["new-patients", "new-cohort", "new-site", "new-adc"],
-    optimism: int,
+    optimism: int | None,
     ignore: tuple[str, ...],
     output: Path | None,
     report: Path | None,

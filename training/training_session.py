@@ -52,7 +52,7 @@ class TrainingRequest:
     tune: bool = False
     learning_curve: bool = False
     question: Question = "new-patients"
-    optimism: int = RESAMPLES
+    optimism: int | None = None
     ignore: tuple[str, ...] = ()
     mapping: str | None = None
     sheet: str | None = None
@@ -118,7 +118,7 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
         tuning=usual_tuning() if request.tune else None,
         learning_curve=request.learning_curve,
         question=request.question,
-        optimism=request.optimism,
+        optimism=_resamples(request),
         ignore=request.ignore,
     )
     prepared = prepare_training(cohort, request.endpoint, plan, extra_features=request.extra_features)
@@ -144,6 +144,13 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
         if request.report:
             write_report(request.report, document)
     return TrainingSession(request, result, run.run_id, request.experiment, registered)
+
+
+def _resamples(request: TrainingRequest) -> int:
+    """Refits of the correction: half as many where each searches its settings anew, unless the user says how many."""
+    if request.optimism is not None:
+        return request.optimism
+    return RESAMPLES // 2 if request.tune else RESAMPLES
 
 
 def find_model_script() -> Path:

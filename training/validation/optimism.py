@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from training.training_table import TrainingTable
 
 #: Resamples of an ordinary training; the optimism's own error is then below a sixth of its spread.
-RESAMPLES = 40
+RESAMPLES = 30
 #: Too few resamples with both outcomes say nothing.
 _FEWEST = 10
 #: Different patients that a bootstrap sample holds, as a share of all.
