@@ -37,7 +37,7 @@ BAND_ODDS_RATIO = 1.5
 
 #: More reasons than this tell a reader nothing.
 MOST_REASONS = 20
-_CONTRIBUTION_DECIMALS = 12
+_CONTRIBUTION_DECIMALS = 9
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def test_reasons_are_the_largest_contributions_in_order(bundle: ModelBundle, pat
             name = table[f"reason_{i}_feature"][row]
             if isinstance(name, str):
                 told = table[f"reason_{i}_contribution"][row]
-                assert told == np.round(contributions[row, schema.names.index(name)], 12)
+                assert told == np.round(contributions[row, schema.names.index(name)], 9)
                 assert table[f"reason_{i}"][row].endswith(f"({told:+.2f})")
 
 
