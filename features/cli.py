@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -78,7 +79,18 @@ def template(output: Path) -> None:
     show_default=True,
     help="One row per patient or per sample of a cBioPortal study.",
 )
-@click.option("--expression", type=_FILE, help="Gene-level matrix (log2) of a GEO series, for the catalogue's genes.")
+@click.option(
+    "--expression",
+    type=_FILE,
+    help="Gene-level matrix of a table or GEO series; the catalogue's genes become z-scores.",
+)
+@click.option(
+    "--expression-scale",
+    type=click.Choice(["log2", "linear"]),
+    default="log2",
+    show_default=True,
+    help="Scale of that matrix; linear: TPM, RSEM.",
+)
 def import_(
     source: Path,
     output: Path,
@@ -88,13 +100,22 @@ def import_(
     adc: str | None,
     per: str,
     expression: Path | None,
+    expression_scale: Literal["log2", "linear"],
 ) -> None:
     """Turn SOURCE, a foreign table with a mapping, a GEO series matrix or a cBioPortal study, into a cohort file."""
     from features.cohort_import import import_cohort
     from features.cohort_summary import summarise
 
     imported = import_cohort(
-        source, output, mapping=mapping, sheet=sheet, encoding=encoding, adc=adc, per=per, expression=expression
+        source,
+        output,
+        mapping=mapping,
+        sheet=sheet,
+        encoding=encoding,
+        adc=adc,
+        per=per,
+        expression=expression,
+        expression_scale=expression_scale,
     )
     click.echo(summarise(imported).to_text())
     click.echo(f"wrote {output}")
@@ -119,15 +140,18 @@ def list_() -> None:
 @click.argument("name")
 @_output
 @click.option("--expression", is_flag=True, help="Fetch the gene-level matrix too, for the catalogue's genes.")
+@click.option(
+    "--api", "by_api", is_flag=True, help="Ask cBioPortal for the catalogue's genes only, not the whole archive."
+)
 @click.option("--offline", is_flag=True, help="Use what is in the cache, and never the network.")
-def fetch(name: str, output: Path, expression: bool, offline: bool) -> None:
+def fetch(name: str, output: Path, expression: bool, by_api: bool, offline: bool) -> None:
     """Fetch the public cohort NAME and write it as a cohort file, with its licence and citation beside it."""
     from features.cohort_summary import summarise
     from features.progress_bar import LateProgressBar
     from features.public.fetching import fetch_cohort
 
     with LateProgressBar(f"fetching {name}", "bytes") as progress:
-        found = fetch_cohort(name, output, expression=expression, offline=offline, progress=progress)
+        found = fetch_cohort(name, output, expression=expression, by_api=by_api, offline=offline, progress=progress)
     click.echo(summarise(found).to_text())
     click.echo(f"wrote {output}, and {output.name}.licence.txt beside it")
 

@@ -86,6 +86,10 @@ def read_cohort(
     chosen = sheet or (table_mapping.sheet if table_mapping else "") or None
     table = read_table(path, sheet=chosen, encoding=encoding, limits=limits)
     source = CohortSource(name=path.name, path=path, sha256=digest(path))
+    if table_mapping and table_mapping.beside:
+        from features.public.tables_beside import join_beside
+
+        table, table_mapping = join_beside(table, path, table_mapping)
     return cohort_from_text(table, mapping=table_mapping, source=source, for_scoring=for_scoring)
 
 

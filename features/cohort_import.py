@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pandas as pd
 
+from features import fault_rules as rules
 from features.adcs import adc_names, resolve_adc
 from features.cohort import NO_ADC, CohortSource
 from features.cohort_file import cohort_from_text
@@ -18,14 +20,18 @@ from features.column_names import measure_names, normalise_name
 from features.columns.cohort_columns import ORIGIN_COLUMN, column_notes
 from features.columns.near_names import near_name
 from features.errors import InputError
+from features.faults import listed
 from features.mapping_file import ColumnMapping, TableMapping, load_mapping, mapping_of_series
 from features.public.cbioportal import read_study
+from features.public.gene_expression import SCALES, read_matrix, samples_of_patients, z_scores
 from features.public.geo import patients_of, read_series, series_files
+from features.public.tables_beside import join_beside, with_measures
 from features.tables.table_file import digest, read_table
 from features.whole_file import whole_file
 
 if TYPE_CHECKING:
     from features.cohort import Cohort
+    from features.public.gene_expression import Scale
     from features.tables.text_table import TextTable
 
 #: Before the name of an unused column that would otherwise be taken for a column of a cohort.
@@ -42,6 +48,7 @@ def import_cohort(
     adc: str | None = None,
     per: Literal["patient", "sample"] | str = "patient",
     expression: Path | str | None = None,
+    expression_scale: Scale = "log2",
 ) -> Cohort:
     """Turn a foreign table, a GEO series matrix or a cBioPortal study folder into a cohort file.
 
@@ -64,7 +71,10 @@ def import_cohort(
     per : {"patient", "sample"}, default "patient"
         One row per patient or per sample of a study.
     expression : pathlib.Path or str, optional
-        Gene-level matrix of a series: genes in rows, samples in columns, log2 values.
+        Gene-level matrix of a table or series: genes in rows, samples or patients in columns. Patients are known by
+        their id or a TCGA barcode.
+    expression_scale : {"log2", "linear"}
+        Scale of that matrix; linear values (TPM, RSEM) are taken to log2(1 + x).
 
     Returns
     -------
@@ -82,36 +92,93 @@ def import_cohort(
     check_output(output)
     chosen = load_mapping(mapping) if isinstance(mapping, str | Path) else mapping
     received = _known_adc(adc) if adc is not None else None
-    used: TableMapping | None
+    gene_level = _GeneLevel(Path(expression), expression_scale) if expression is not None else None
     matrices = series_files(source) if source.exists() else []
-    if expression is not None and not matrices:
-        raise InputError("--expression belongs to a GEO series matrix.", where=source.name, mend="Leave it out.")
+    if gene_level and source.is_dir() and not matrices:
+        raise InputError(
+            "--expression belongs to a table or a GEO series; a study folder holds its own.",
+            where=source.name,
+            mend="Leave it out.",
+        )
     if matrices:
-        used, cohort = _from_series(matrices, chosen, received, Path(expression) if expression else None)
+        used, cohort = _from_series(matrices, chosen, received, gene_level)
     elif source.is_dir():
         study = read_study(source, mapping=chosen, adc=received, per="sample" if per == "sample" else "patient")
         cohort = cohort_from_text(study.table, mapping=study.mapping, source=study.source)
         used = study.mapping
     else:
-        table = read_table(source, sheet=sheet or (chosen.sheet if chosen else "") or None, encoding=encoding)
-        used = _with_adc(chosen, received, table)
-        origin = CohortSource(name=source.name, path=source, sha256=digest(source))
-        cohort = cohort_from_text(table, mapping=used, source=origin)
+        used, cohort = _from_table(source, chosen, received, gene_level, sheet=sheet, encoding=encoding)
     write_cohort_file(_canonical(cohort), output)
     _write_record(output, cohort, used)
     return cohort
 
 
+@dataclass(frozen=True)
+class _GeneLevel:
+    """A gene-level matrix that was named."""
+
+    path: Path
+    scale: Scale
+
+
+def _from_table(
+    source: Path,
+    chosen: TableMapping | None,
+    adc: str | None,
+    gene_level: _GeneLevel | None,
+    *,
+    sheet: str | None,
+    encoding: str | None,
+) -> tuple[TableMapping | None, Cohort]:
+    """Patients of a table, with the tables that its mapping names beside it."""
+    table = read_table(source, sheet=sheet or (chosen.sheet if chosen else "") or None, encoding=encoding)
+    origin = CohortSource(name=source.name, path=source, sha256=digest(source))
+    if chosen and chosen.beside:
+        table, chosen = join_beside(table, source, chosen)
+    used = _with_adc(chosen, adc, table)
+    cohort = cohort_from_text(table, mapping=used, source=origin)
+    if gene_level is None:
+        return used, cohort
+    matrix = read_matrix(gene_level.path)
+    places = samples_of_patients(matrix, cohort.patients["patient_id"].tolist())
+    if not places:
+        raise InputError(
+            "no column is a patient of the table.", where=matrix.name, mend="Name its columns by the patient ids."
+        )
+    scores = z_scores(matrix, places, gene_level.scale)
+    there = [m for m in scores.columns if m in cohort.patients]
+    if there:
+        raise InputError(
+            f"the table already holds {listed(there)}.",
+            where=matrix.name,
+            mend="Leave --expression out, or the column.",
+        )
+    row_of = dict(zip(cohort.patients["patient_id"], cohort.rows, strict=True))
+    table = with_measures(table, scores.rename(index=row_of))
+    linear = ", on log2(1 + x) of the linear values" if gene_level.scale == "linear" else ""
+    note = rules.EXPRESSION_READ.fault(
+        number=scores.shape[1],
+        file=matrix.name,
+        patients=len(scores),
+        reference=f"over the patients of the table that it holds{linear}",
+    )
+    added: dict[str, str | ColumnMapping] = {str(name): str(name) for name in scores.columns}
+    base = used or TableMapping(columns={})
+    used = msgspec.structs.replace(base, columns={**base.entries(), **added})
+    return used, cohort_from_text(replace(table, notes=(*table.notes, note)), mapping=used, source=origin)
+
+
 def _from_series(
-    matrices: list[Path], chosen: TableMapping | None, adc: str | None, expression: Path | None
+    matrices: list[Path], chosen: TableMapping | None, adc: str | None, gene_level: _GeneLevel | None
 ) -> tuple[TableMapping | None, Cohort]:
     """Patients of a GEO series by the mapping that is shipped for it, or one that is given."""
     series = read_series(matrices)
     mapping = chosen or mapping_of_series(series.accession)
-    table = patients_of(series, mapping.keep_rows if mapping else None, expression)
+    matrix, scale = (gene_level.path, gene_level.scale) if gene_level else (None, SCALES[0])
+    table = patients_of(series, mapping.keep_rows if mapping else None, matrix, scale)
     if mapping:
         mapping = msgspec.structs.replace(mapping, keep_rows=None)
-        if expression:
+        if gene_level:
             added = {name: name for name in table.columns if name.endswith("_mrna_z")}
             mapping = msgspec.structs.replace(mapping, columns={**mapping.entries(), **added})
     used = _with_adc(mapping, adc, table)

@@ -310,6 +310,11 @@ UNKNOWN_PANEL = Rule(
     "the gene panel '{panel}' of {number:sample} is not known; only genes altered in some of them count as on it.",
     "Put its file data_gene_panel_<name>.txt into the study folder.",
 )
+EXPRESSION_READ = Rule(
+    "COH137",
+    "normalised",
+    "{number:expression measure} read from {file} for {patients:patient}; z-scores {reference}.",
+)
 
 #: Every rule by its code.
 RULES: dict[str, Rule] = {

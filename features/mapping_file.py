@@ -64,6 +64,30 @@ class RowSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     holds: tuple[str, ...]
 
 
+class TableBeside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A further table of the same source: another sheet of the workbook, or another file of the folder.
+
+    Its columns are added to the row of the patient; one with several rows per patient must be a list of mutations.
+
+    Attributes
+    ----------
+    patient : str
+        Its column of patient ids, written as in the first table.
+    sheet, file : str
+        One of them.
+    gene, variant_class, protein_change : str
+        Columns of a list of mutations, which become `<gene>_mutated` of the catalogue. Patients without any row count
+        as not sequenced.
+    """
+
+    patient: str
+    sheet: str = ""
+    file: str = ""
+    gene: str = ""
+    variant_class: str = ""
+    protein_change: str = ""
+
+
 class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole mapping.
 
@@ -78,6 +102,8 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_rows : RowSelection or None
     series : str
         GEO series that it reads; its series matrix then needs no `--map`.
+    beside : tuple of TableBeside
+        Further tables that are joined to the first by patient.
     """
 
     columns: dict[str, ColumnMapping | str]
@@ -91,6 +117,7 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skip_rows_after_header: int = 0
     keep_rows: RowSelection | None = None
     series: str = ""
+    beside: tuple[TableBeside, ...] = ()
 
     def entries(self) -> dict[str, ColumnMapping]:
         """Columns with the short form written out."""
@@ -169,6 +196,13 @@ def _decode(content: bytes, name: str) -> TableMapping:
         raise InputError(f"not a mapping: {told}.", where=name, mend="The README shows a mapping file.") from error
     for target, entry in mapping.entries().items():
         _check(name, target, entry)
+    for further in mapping.beside:
+        if bool(further.sheet) == bool(further.file) or (further.file and Path(further.file).name != further.file):
+            raise InputError(
+                "needs `sheet` or `file` (a name without a folder), and not both.",
+                where=f"{name}, [[beside]]",
+                mend="Remove one, or add one.",
+            )
     return mapping
 
 

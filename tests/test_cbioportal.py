@@ -274,3 +274,55 @@ def test_a_panel_file_is_parsed() -> None:
         "X1",
         frozenset({"ERBB2", "TP53"}),
     )
+
+
+def expression(values: dict[str, list[float]]) -> str:
+    """A matrix of twelve samples, of which the study knows ten, laid out as the portal does."""
+    names = [f"N{i}-1" for i in range(10)] + ["X-1", "Y-1"]
+    lines = ["\t".join(["Hugo_Symbol", "Entrez_Gene_Id", *names])]
+    lines += ["\t".join([gene, "1", *(f"{v}" for v in row)]) for gene, row in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def expressed(tmp_path: Path) -> Path:
+    """A study of ten patients of the older kind: no meta files but one, and other file names."""
+    folder = tmp_path / "older_2012"
+    folder.mkdir()
+    rows = "".join(f"N{i}-1\tN{i}\n" for i in range(10))
+    (folder / "data_clinical_sample.txt").write_text(f"SAMPLE_ID\tPATIENT_ID\n{rows}")
+    return folder
+
+
+def test_expression_of_a_study_becomes_z_scores_over_its_samples(expressed: Path) -> None:
+    path = expressed / "data_RNA_Seq_v2_expression_median.txt"
+    path.write_text(expression({"ERBB2": [2.0**i for i in range(2, 14)], "NOTAGENE": [1.0] * 12}))
+    cohort = read_cohort(expressed)
+    scores = cohort.patients["erbb2_mrna_z"]
+    # Evenly spaced on the log scale but for the 1 that is added; the two samples unknown to the study do not count.
+    assert scores.mean() == pytest.approx(0.0, abs=1e-6)
+    assert scores.std() == pytest.approx(1.0, abs=1e-5)
+    assert scores.is_monotonic_increasing
+    assert told(cohort, "COH137") == [
+        "older_2012: 1 expression measure read from data_RNA_Seq_v2_expression_median.txt for 10 patients; z-scores "
+        "over all samples of the study, on log2(1 + x) of the linear values."
+    ]
+
+
+def test_ready_z_scores_are_taken_as_they_are_and_told_so(expressed: Path) -> None:
+    (expressed / "zscores.txt").write_text(expression({"ERBB2": [0.5 * i - 2 for i in range(12)]}))
+    (expressed / "meta_z.txt").write_text(
+        "genetic_alteration_type: MRNA_EXPRESSION\ndatatype: Z-SCORE\ndata_filename: zscores.txt\n"
+    )
+    cohort = read_cohort(expressed)
+    assert cohort.patients["erbb2_mrna_z"].tolist() == [0.5 * i - 2 for i in range(10)]
+    assert "as the study gives them" in told(cohort, "COH137")[0]
+
+
+def test_files_of_older_studies_are_found_by_their_older_names(expressed: Path) -> None:
+    samples = "\t".join(f"N{i}-1" for i in range(10))
+    (expressed / "data_CNA.txt").write_text(f"Hugo_Symbol\t{samples}\nERBB2\t" + "\t".join(["2", *["0"] * 9]) + "\n")
+    (expressed / "data_mutations_extended.txt").write_text(MAF.replace("A-1", "N1-1"))
+    patients = read_cohort(expressed).patients
+    assert patients["erbb2_amplified"].sum() == 1
+    assert patients["pik3ca_mutated"].tolist()[1] == 1.0

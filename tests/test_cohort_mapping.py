@@ -177,3 +177,63 @@ def test_a_mapping_may_be_given_as_path_or_name(tmp_path: Path) -> None:
 def test_values_without_spread_cannot_be_standardised(tmp_path: Path) -> None:
     with pytest.raises(CohortRejectedError, match="3 values without spread cannot be standardised"):
         read(tmp_path, MAPPING, FOREIGN.assign(logtpm="9"))
+
+
+BESIDE = """
+name = "site_a"
+[[beside]]
+file = "variants.csv"
+patient = "who"
+gene = "gene"
+variant_class = "class"
+[[beside]]
+file = "staining.csv"
+patient = "who"
+[columns]
+patient_id = "Subject"
+adc = { constant = "none" }
+her2_ihc = "stain"
+"""
+
+
+@pytest.fixture
+def several_files(tmp_path: Path) -> Path:
+    """A clinical table with a list of variants and a table of staining beside it."""
+    write(tmp_path, BESIDE)
+    (tmp_path / "clinical.csv").write_text("Subject,age\nA,50\nB,60\nC,70\n")
+    (tmp_path / "variants.csv").write_text(
+        "who,gene,class\nA,PIK3CA,Missense_Mutation\nB,PIK3CA,Silent\nB,TP53,Nonsense_Mutation\nX,TP53,Intron\n"
+    )
+    (tmp_path / "staining.csv").write_text("who,stain\nC,3+\nA,1+\n")
+    return tmp_path / "clinical.csv"
+
+
+def test_tables_beside_the_first_are_joined_by_patient(several_files: Path, tmp_path: Path) -> None:
+    patients = read_cohort(several_files, mapping=tmp_path / "site_a.toml").patients.set_index("patient_id")
+    assert patients["her2_ihc"].fillna("").tolist() == ["1+", "", "3+"]
+    # A silent variant is no mutation; C has no row in the list, so nobody knows.
+    assert patients["pik3ca_mutated"].fillna(-1).tolist() == [1.0, 0.0, -1.0]
+    assert patients["tp53_mutated"].fillna(-1).tolist() == [0.0, 1.0, -1.0]
+    # The list names no protein change, so single variants cannot be told.
+    assert "erbb2_l755s_mutated" not in patients
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("staining.csv", "who,stain\nA,1+\nA,2+\n", "several rows"),
+        ("variants.csv", "who,gene\nA,PIK3CA\n", "'class' is missing"),
+        ("staining.csv", "id,stain\nA,1+\n", "'who' is missing"),
+    ],
+)
+def test_a_table_beside_that_does_not_fit_is_refused(
+    several_files: Path, tmp_path: Path, file: str, content: str, problem: str
+) -> None:
+    (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=problem):
+        read_cohort(several_files, mapping=tmp_path / "site_a.toml")
+
+
+def test_a_table_beside_lies_in_the_same_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a name without a folder"):
+        load_mapping(write(tmp_path, BESIDE.replace("variants.csv", "../variants.csv")))

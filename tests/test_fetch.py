@@ -240,7 +240,7 @@ def test_a_broken_archive_leaves_the_cache(server: Server, tmp_path: Path, monke
     ("name", "told"),
     [
         ("daisy", "needs an access agreement"),
-        ("transneo", "adcr cohort import FILE --map transneo_sammut2022"),
+        ("transneo", "adcr cohort import FILE --map transneo_supplement"),
         ("brca_metabrik", "Did you mean 'brca_metabric'"),
         ("cbioportal:../etc", "no public cohort"),
     ],

@@ -171,6 +171,40 @@ def test_metabric_has_2509_patients_and_247_her2_positive(shared_data: Path) -> 
     assert {f.code for f in cohort.faults if f.row in cohort.rejected} == {"COH102"}
 
 
+def test_metabric_pik3ca_is_read_from_the_list_of_mutations(shared_data: Path) -> None:
+    pik3ca = read_cohort(shared_data / "metabric", mapping="brca_metabric").patients["pik3ca_mutated"]
+    assert (pik3ca.sum(), pik3ca.notna().sum()) == (795, 1859)
+
+
+def test_tcga_erbb2_expression_rises_with_the_ihc_class(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "tcga_brca"
+    cohort = import_cohort(
+        folder / "nationwidechildrens.org_clinical_patient_brca.txt",
+        tmp_path / "tcga.csv",
+        mapping="tcga_brca_clinical",
+        expression=folder / "tcga_rna_subset_47genes.csv",
+        expression_scale="linear",
+    )
+    patients = cohort.patients
+    assert patients["erbb2_mrna_z"].notna().sum() == 1085
+    medians = patients.groupby("her2_ihc")["erbb2_mrna_z"].median()[["0", "1+", "2+", "3+"]]
+    assert medians.round(2).tolist() == [-0.53, -0.26, 0.10, 2.14]
+    assert "1,085 patients" in notes(cohort, "COH137")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "patients", "assessed", "responses"),
+    [("transneo_supplement", 65, 62, 20), ("transneo_supplement_external", 18, 18, 11)],
+)
+def test_transneo_is_read_from_the_sheets_of_its_supplement(
+    shared_data: Path, tmp_path: Path, mapping: str, patients: int, assessed: int, responses: int
+) -> None:
+    path = shared_data / "transneo_sammut2022" / "Supplementary_Tables.xlsx"
+    found = import_cohort(path, tmp_path / "transneo.csv", mapping=mapping).patients
+    assert (len(found), found["pcr"].notna().sum(), found["pcr"].sum()) == (patients, assessed, responses)
+    assert found["pik3ca_mutated"].sum() > 0
+
+
 @pytest.mark.parametrize(
     ("name", "patients", "responses"), [("training_df.csv", 55, 17), ("testing_her2pos_df.csv", 18, 11)]
 )

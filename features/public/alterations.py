@@ -43,7 +43,13 @@ _VARIANTS: Mapping[str, tuple[str, frozenset[str]]] = {
 #: protein, which a deep deletion implies and one truncated allele does not.
 _LOSS_BY_MUTATION = ("nf1_loss", "arid1a_loss")
 _LOSS_BY_DELETION = ("pten_loss", *_LOSS_BY_MUTATION)
-_MAF_COLUMNS = ("Hugo_Symbol", "Variant_Classification", "Tumor_Sample_Barcode")
+#: Columns of a mutation file: as the MAF format names them, then as the portal's programming interface does.
+_MAF_COLUMNS = {
+    "gene": ("Hugo_Symbol", "hugoGeneSymbol"),
+    "sample": ("Tumor_Sample_Barcode", "sampleId", "patientId"),
+    "class": ("Variant_Classification", "mutationType"),
+    "change": ("HGVSp_Short", "proteinChange"),
+}
 
 
 @dataclass
@@ -88,8 +94,7 @@ def read_alterations(study: StudyFolder, samples: Sequence[str]) -> Alterations:
     Alterations
     """
     notes: list[Fault] = []
-    genes = sorted({gene for gene, _ in _measured_genes().values()})
-    calls = {gene: Calls() for gene in genes}
+    calls = {gene: Calls() for gene in sorted(altered_genes())}
     levels = _read_copy_number(study, calls)
     sequenced = _read_mutations(study, calls, notes)
     altered = {gene: frozenset(found.altered()) for gene, found in calls.items()}
@@ -104,6 +109,11 @@ def read_alterations(study: StudyFolder, samples: Sequence[str]) -> Alterations:
             columns[measure] = values
     notes += [*covered.notes(), *_copy_number_notes(calls, levels)]
     return Alterations(columns, tuple(notes))
+
+
+def altered_genes() -> frozenset[str]:
+    """Symbols of the genes whose copy number or mutations are a measure of the catalogue."""
+    return frozenset(gene for gene, _ in _measured_genes().values())
 
 
 def _measured_genes() -> dict[str, tuple[str, Profile]]:
@@ -161,23 +171,71 @@ def _read_mutations(study: StudyFolder, calls: Mapping[str, Calls], notes: list[
         return frozenset()
     lines = data_lines(path)
     header = next(lines, [])
-    at = {name: _position(path, header, name) for name in _MAF_COLUMNS}
-    change_at = header.index("HGVSp_Short") if "HGVSp_Short" in header else -1
+    at = {what: next((header.index(n) for n in names if n in header), -1) for what, names in _MAF_COLUMNS.items()}
+    for what in ("gene", "sample"):
+        _position(path, header, header[at[what]] if at[what] >= 0 else _MAF_COLUMNS[what][0])
+    if "Hugo_Symbol" in header:
+        # Without its class a variant of a MAF cannot be told from a silent one.
+        _position(path, header, _MAF_COLUMNS["class"][0])
     samples: set[str] = set()
     left_out = 0
     for cells in lines:
-        if len(cells) <= max(*at.values(), change_at):
+        if len(cells) <= max(at.values()):
             continue
-        gene, variant, sample = (cells[position] for position in at.values())
+        gene, sample, variant, change = (cells[i].strip() if i >= 0 else "" for i in at.values())
         samples.add(sample)
-        if variant in LEFT_OUT_CLASSES and (gene, variant) != _PROMOTER_KEPT:
-            left_out += 1
-        elif gene in calls:
-            change = cells[change_at] if change_at >= 0 else ""
-            calls[gene].variants.setdefault(sample, []).append((variant, change))
+        # Variants of other genes are counted too, in calls that nobody reads.
+        left_out += not read_variant(calls.get(gene, Calls()), gene, sample, variant, change)
     if left_out:
         notes.append(rules.VARIANTS_LEFT_OUT.fault(number=left_out))
     return _case_list(study) or frozenset(samples)
+
+
+def read_variant(calls: Calls, gene: str, sample: str, variant_class: str, change: str) -> bool:
+    """Add a variant to the calls of its gene, by the portal's own filter.
+
+    Parameters
+    ----------
+    calls : Calls
+    gene, sample : str
+    variant_class : str
+        Of the MAF format; empty where it is not known.
+    change : str
+        Protein change, with or without "p.".
+
+    Returns
+    -------
+    bool
+        False where it was left out.
+    """
+    if variant_class in LEFT_OUT_CLASSES and (gene, variant_class) != _PROMOTER_KEPT:
+        return False
+    written = change if not change or change.startswith("p.") else f"p.{change}"
+    calls.variants.setdefault(sample, []).append((variant_class, written))
+    return True
+
+
+def mutated(calls: Mapping[str, Calls], sequenced: frozenset[str]) -> dict[str, dict[str, str]]:
+    """Give the measures of mutations, of genes that a list of mutations names at all.
+
+    Parameters
+    ----------
+    calls : mapping of str to Calls
+        By gene.
+    sequenced : frozenset of str
+        Samples or patients that were sequenced.
+
+    Returns
+    -------
+    dict of str to dict of str to str
+        By measure and sample.
+    """
+    found = {}
+    with_changes = any(change for gene in calls.values() for listed in gene.variants.values() for _, change in listed)
+    for measure, (gene, kind) in _measured_genes().items():
+        if kind == "mutations" and gene in calls and (with_changes or measure not in _VARIANTS):
+            found[measure] = _values(measure, kind, calls[gene], sequenced, frozenset())
+    return found
 
 
 def _case_list(study: StudyFolder) -> frozenset[str]:

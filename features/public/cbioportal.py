@@ -13,6 +13,7 @@ from features import fault_rules as rules
 from features.cohort import NO_ADC, CohortSource
 from features.mapping_file import ColumnMapping, TableMapping, load_mapping, shipped_mappings
 from features.public.alterations import read_alterations
+from features.public.study_expression import read_study_expression
 from features.public.study_folder import open_study, read_clinical
 from features.tables.text_table import TextTable, refuse
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.cohort import Fault
-    from features.public.study_folder import StudyFolder
+    from features.public.study_expression import read_study_expression
+from features.public.study_folder import StudyFolder
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,15 @@ def read_study(
     everyone = np.arange(len(samples))
     ids = samples.texts(samples.columns.index("SAMPLE_ID"), everyone)
     alterations = read_alterations(study, ids)
+    expression, expression_notes = read_study_expression(study, ids)
+    measured = {**alterations.columns, **expression}
     columns = _clinical(study, samples)
-    columns |= {name: [values.get(sample, "") for sample in ids] for name, values in alterations.columns.items()}
-    notes = [*samples.notes, *alterations.notes]
+    columns |= {name: [values.get(sample, "") for sample in ids] for name, values in measured.items()}
+    notes = [*samples.notes, *alterations.notes, *expression_notes]
     table = _table(study.study, columns, samples.rows, notes)
     if per == "patient":
         table = _one_per_patient(table, notes)
-    chosen = _complete(mapping or _shipped(study.study), study, table.columns, alterations.columns, adc=adc, per=per)
+    chosen = _complete(mapping or _shipped(study.study), study, table.columns, list(measured), adc=adc, per=per)
     if adc is None and chosen.entries()["adc"].constant == NO_ADC:
         note = rules.NO_TREATMENT.fault()
         table = _with_notes(table, [*table.notes, note])
@@ -144,16 +148,16 @@ def _complete(
     mapping: TableMapping,
     study: StudyFolder,
     columns: Sequence[str],
-    alterations: Sequence[str] | dict[str, dict[str, str]],
+    measured: Sequence[str],
     *,
     adc: str | None,
     per: Literal["patient", "sample"],
 ) -> TableMapping:
-    """Add to a mapping what every study has: ids, the study's name, an ADC, and the gene alterations."""
+    """Add to a mapping what every study has: ids, the study's name, an ADC, and the measures read from its genes."""
     entries = dict(mapping.entries())
     entries["patient_id"] = ColumnMapping(source="PATIENT_ID" if per == "patient" else "SAMPLE_ID")
     entries.setdefault("cohort", ColumnMapping(constant=study.study))
-    for column in alterations:
+    for column in measured:
         entries.setdefault(column, ColumnMapping(source=column))
     if adc is not None:
         entries["adc"] = ColumnMapping(constant=adc)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from typing import TYPE_CHECKING
 
 from features.errors import InputError
+from features.public.patience import (
+    FIRST_WAIT,
+    TIMEOUTS,
+    RefusedError,
+    TryAgainError,
+    check_status,
+    patiently,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,22 +22,10 @@ if TYPE_CHECKING:
 
     import requests
 
-ATTEMPTS = 4
-#: Seconds before the second attempt; each further one waits twice as long. A server's own wish counts up to a minute.
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-#: Connecting, and between two pieces of a file.
-_TIMEOUTS = (20, 60)
 _PIECE = 64 * 1024
 MOST_BYTES = 2 * 1024**3
-_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _WEB_PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _LFS = b"version https://git-lfs.github.com/spec/"
-
-
-class _TryAgainError(Exception):
-    def __init__(self, why: str, wait: float | None = None) -> None:
-        super().__init__(why)
-        self.wait = wait
 
 
 def download(
@@ -78,30 +73,19 @@ def download(
         raise _refused("it is not in the cache, and --offline forbids the network", url, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
-    wait = first_wait
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            _fetch(url, part, most_bytes, progress)
-            break
-        except _TryAgainError as error:
-            if attempt == ATTEMPTS:
-                raise _refused(f"{error}, {ATTEMPTS} times", url, target) from error
-            time.sleep(min(error.wait if error.wait is not None else wait, LONGEST_WAIT))
-            wait *= 2
-        except _RefusedError as error:
+    try:
+        patiently(lambda: _fetch(url, part, most_bytes, progress), first_wait)
+    except RefusedError as error:
+        if not isinstance(error.__cause__, TryAgainError):
             part.unlink(missing_ok=True)
-            raise _refused(str(error), url, target) from error
+        raise _refused(str(error), url, target) from error
     try:
         _check(part, sha256)
-    except _RefusedError as error:
+    except RefusedError as error:
         part.unlink(missing_ok=True)
         raise _refused(str(error), url, target) from error
     part.replace(target)
     return target
-
-
-class _RefusedError(Exception):
-    pass
 
 
 def _fetch(url: str, part: Path, most_bytes: int, progress: Callable[[int, int], None] | None) -> None:
@@ -110,47 +94,36 @@ def _fetch(url: str, part: Path, most_bytes: int, progress: Callable[[int, int],
     have = part.stat().st_size if part.exists() else 0
     # As it is: a packed file must stay packed, and the bytes counted are those that are kept.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    try:
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUTS) as answer:
-            _write(answer, part, have, most_bytes, progress)
-    except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-        raise _TryAgainError("there is no connection, or it broke") from error
-    except requests.exceptions.Timeout as error:
-        raise _TryAgainError("the server does not answer") from error
-    except requests.exceptions.RequestException as error:
-        raise _RefusedError(f"the address cannot be asked ({type(error).__name__})") from error
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
+        _write(answer, part, have, most_bytes, progress)
 
 
 def _write(
     answer: requests.Response, part: Path, have: int, most_bytes: int, progress: Callable[[int, int], None] | None
 ) -> None:
-    if answer.status_code in _AGAIN:
-        told = answer.headers.get("Retry-After", "")
-        raise _TryAgainError(f"the server answered {answer.status_code}", float(told) if told.isdigit() else None)
     if answer.status_code == 416:
         # What is there does not fit what the server has: from the beginning.
         part.unlink(missing_ok=True)
-        raise _TryAgainError("the server has another file than before", 0.0)
-    if answer.status_code not in (200, 206):
-        raise _RefusedError(f"the server answered {answer.status_code}")
+        raise TryAgainError("the server has another file than before", 0.0)
+    check_status(answer, (200, 206))
     resumed = answer.status_code == 206
     have = have if resumed else 0
     length = int(answer.headers.get("Content-Length", 0)) if "Content-Encoding" not in answer.headers else 0
     total = have + length if length else 0
     if total > most_bytes:
-        raise _RefusedError(f"it has {total:,} bytes, more than the cap of {most_bytes:,}")
+        raise RefusedError(f"it has {total:,} bytes, more than the cap of {most_bytes:,}")
     with part.open("ab" if resumed else "wb") as file:
         for piece in answer.iter_content(_PIECE):
             file.write(piece)
             have += len(piece)
             if have > most_bytes:
-                raise _RefusedError(f"it has more bytes than the cap of {most_bytes:,}")
+                raise RefusedError(f"it has more bytes than the cap of {most_bytes:,}")
             if progress:
                 progress(have, total)
         file.flush()
         os.fsync(file.fileno())
     if total and have < total:
-        raise _TryAgainError("the connection broke")
+        raise TryAgainError("the connection broke")
 
 
 def _check(part: Path, sha256: str) -> None:
@@ -161,13 +134,13 @@ def _check(part: Path, sha256: str) -> None:
         while piece := file.read(1024 * 1024):
             digest.update(piece)
     if head.lstrip().lower().startswith(_WEB_PAGES):
-        raise _RefusedError("the server sent a web page instead of the file")
+        raise RefusedError("the server sent a web page instead of the file")
     if head.startswith(_LFS):
-        raise _RefusedError("the server sent a Git LFS pointer instead of the file")
+        raise RefusedError("the server sent a Git LFS pointer instead of the file")
     if not head:
-        raise _RefusedError("the server sent an empty file")
+        raise RefusedError("the server sent an empty file")
     if sha256 and digest.hexdigest() != sha256.lower():
-        raise _RefusedError(f"its sha256 is {digest.hexdigest()[:12]}..., not {sha256[:12]}... as the registry has it")
+        raise RefusedError(f"its sha256 is {digest.hexdigest()[:12]}..., not {sha256[:12]}... as the registry has it")
 
 
 def _refused(why: str, url: str, target: Path) -> InputError:

@@ -7,11 +7,13 @@ import tarfile
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from features.errors import InputError
 from features.limits import Limits
-from features.public.download import FIRST_WAIT, download
+from features.public.cbioportal_api import fetch_study
+from features.public.download import download
+from features.public.patience import FIRST_WAIT
 from features.public.registry import PublicCohort, host_address, public_cohort
 from features.whole_file import write_whole
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from features.cohort import Cohort
+
+#: Longest part of a study's own licence that is kept beside the cohort.
+_LICENCE_CHARACTERS = 4_000
 
 
 def cache_folder() -> Path:
@@ -38,6 +43,7 @@ def fetch_cohort(
     output: Path,
     *,
     expression: bool = False,
+    by_api: bool = False,
     offline: bool = False,
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -53,6 +59,8 @@ def fetch_cohort(
         Cohort file to write; `<output>.licence.txt` stands beside it.
     expression : bool
         Fetch the gene-level matrix too, where there is one.
+    by_api : bool
+        Ask the portal's programming interface for the catalogue's genes, in place of the study's whole archive.
     offline : bool
     folder : pathlib.Path, optional
         Cache; the user's by default.
@@ -78,27 +86,48 @@ def fetch_cohort(
         )
     if not entry.host:
         raise InputError("it is not fetched by a program.", where=entry.name, mend=entry.by_hand)
+    place = (folder or cache_folder()) / entry.name
+    options: _Options = {"offline": offline, "progress": progress, "first_wait": first_wait}
+    if by_api:
+        if entry.host != "cbioportal":
+            raise InputError("it is no study of cBioPortal.", where=entry.name, mend="Leave --api out.")
+        study = fetch_study(entry.name, place / "api", host_address("cbioportal_api"), **options)
+        cohort, terms = import_cohort(study, output), _study_terms(study)
+    else:
+        cohort, terms = _fetch_files(entry, place, output, expression, options)
+    write_whole(output.with_name(f"{output.name}.licence.txt"), _licence(entry) + terms)
+    return cohort
+
+
+class _Options(TypedDict):
+    offline: bool
+    progress: Callable[[int, int], None] | None
+    first_wait: float
+
+
+def _fetch_files(
+    entry: PublicCohort, place: Path, output: Path, expression: bool, options: _Options
+) -> tuple[Cohort, str]:
+    from features.cohort_import import import_cohort
+
     if expression and not entry.expression:
         raise InputError(
             "the registry has no gene-level matrix of it.", where=entry.name, mend="Leave --expression out."
         )
-    place = (folder or cache_folder()) / entry.name
     wanted = [*entry.files, *([entry.expression] if expression else [])]
+    sums = dict(zip(entry.files, entry.sha256, strict=False))
     found = [
         download(
             f"{host_address(entry.host)}/{path}",
             place / path.rpartition("/")[2],
-            offline=offline,
-            progress=progress,
-            first_wait=first_wait,
+            sha256=sums.get(path, ""),
+            **options,
         )
         for path in wanted
     ]
     matrix = found.pop() if expression else None
     with _source(entry, found, place) as source:
-        cohort = import_cohort(source, output, expression=matrix)
-    write_whole(output.with_name(f"{output.name}.licence.txt"), _licence(entry))
-    return cohort
+        return import_cohort(source, output, expression=matrix), _study_terms(source)
 
 
 @contextmanager
@@ -141,3 +170,18 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 def _licence(entry: PublicCohort) -> str:
     return f"{entry.title}\nHolds: {entry.holds}\nCite: {entry.citation}\nLicence: {entry.licence}\n"
+
+
+def _study_terms(source: Path) -> str:
+    """Repeat what a study's own files say on its name, citation and licence."""
+    if not source.is_dir():
+        return ""
+    told = []
+    about = source / "meta_study.txt"
+    if about.is_file():
+        lines = about.read_text(encoding="utf-8", errors="replace").splitlines()
+        told = [line for line in lines if line.partition(":")[0] in ("name", "citation", "pmid")]
+    licence = source / "LICENSE"
+    if licence.is_file():
+        told += ["", licence.read_text(encoding="utf-8", errors="replace")[:_LICENCE_CHARACTERS].rstrip()]
+    return "".join(f"{line}\n" for line in told)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.mapping_file import RowSelection
+    from features.public.gene_expression import Scale
     from features.tables.text_table import TextTable
 
 _FIRST_LINE = b"!Series_"
@@ -176,7 +177,9 @@ def _lines(path: Path, digest: hashlib._Hash) -> Iterator[tuple[str, list[str]]]
         raise InputError(f"it cannot be read ({error}).", where=path.name, mend="Download it again.") from error
 
 
-def patients_of(series: GeoSeries, keep: RowSelection | None, expression: Path | None = None) -> TextTable:
+def patients_of(
+    series: GeoSeries, keep: RowSelection | None, expression: Path | None = None, scale: Scale = "log2"
+) -> TextTable:
     """One row per patient: samples selected, then those of one patient put together.
 
     Where the samples of a patient differ in a fact, the cell holds each value once, with "; " between.
@@ -188,6 +191,8 @@ def patients_of(series: GeoSeries, keep: RowSelection | None, expression: Path |
         Samples that belong to the cohort: those before treatment.
     expression : pathlib.Path, optional
         Gene-level matrix of the series.
+    scale : {"log2", "linear"}
+        Of that matrix.
 
     Returns
     -------
@@ -213,7 +218,7 @@ def patients_of(series: GeoSeries, keep: RowSelection | None, expression: Path |
     key = next((c for c in samples.columns.astype(str) if _PATIENT_KEY.match(c)), "geo_accession")
     together = samples.groupby(samples[key].to_numpy(), sort=False).agg(_joined)
     if expression is not None:
-        together = together.join(read_expression(expression, samples, samples[key]))
+        together = together.join(read_expression(expression, samples, samples[key], scale))
     return frame_table(together.reset_index(drop=True), series.accession)
 
 

@@ -22,6 +22,8 @@ class PublicCohort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Name of a host of the registry; empty where it is not fetched.
     files : tuple of str
         Paths below the host.
+    sha256 : tuple of str
+        Of `files`, in their order, where they are fixed; empty where they are not.
     expression : str
         Path of a gene-level matrix, where there is one.
     by_hand : str
@@ -40,6 +42,7 @@ class PublicCohort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verified: bool
     host: str = ""
     files: tuple[str, ...] = ()
+    sha256: tuple[str, ...] = ()
     expression: str = ""
     by_hand: str = ""
     apply: str = ""

@@ -19,13 +19,24 @@ if TYPE_CHECKING:
 
     from features.tables.text_table import TextTable
 
-#: File that each kind of data is in where no meta file says otherwise.
+#: Files that each kind of data is in where no meta file says otherwise; the first that is there counts.
 _USUAL_FILES = {
-    "patients": "data_clinical_patient.txt",
-    "samples": "data_clinical_sample.txt",
-    "copy_number": "data_cna.txt",
-    "mutations": "data_mutations.txt",
-    "panels": "data_gene_panel_matrix.txt",
+    "patients": ("data_clinical_patient.txt", "data_bcr_clinical_data_patient.txt"),
+    "samples": ("data_clinical_sample.txt", "data_bcr_clinical_data_sample.txt"),
+    "copy_number": ("data_cna.txt", "data_CNA.txt"),
+    # Older studies call it so; the last is a table of the portal's programming interface.
+    "mutations": ("data_mutations.txt", "data_mutations_extended.txt", "data_mutations_mskcc.txt", "*_mutations.tsv"),
+    "panels": ("data_gene_panel_matrix.txt", "data_gene_matrix.txt"),
+    "expression": (
+        "data_mrna_seq_v2_rsem.txt",
+        "data_mrna_seq_tpm.txt",
+        "data_mrna_illumina_microarray.txt",
+        "data_mrna_affymetrix_microarray.txt",
+        "data_mrna_agilent_microarray.txt",
+        "data_RNA_Seq_v2_expression_median.txt",
+        "data_expression_median.txt",
+        "data_expression.txt",
+    ),
 }
 #: Kinds by the type and data type of a meta file.
 _KINDS = {
@@ -35,6 +46,8 @@ _KINDS = {
     ("COPY_NUMBER_ALTERATION", "DISCRETE_LONG"): "copy_number",
     ("MUTATION_EXTENDED", "MAF"): "mutations",
     ("GENE_PANEL_MATRIX", "GENE_PANEL_MATRIX"): "panels",
+    ("MRNA_EXPRESSION", "CONTINUOUS"): "expression",
+    ("MRNA_EXPRESSION", "Z-SCORE"): "expression_z",
 }
 
 
@@ -47,7 +60,7 @@ class StudyFolder:
     study : str
         `cancer_study_identifier`, or the folder's name.
     files : dict of str to pathlib.Path
-        By kind: "patients", "samples", "copy_number", "mutations", "panels".
+        By kind: "patients", "samples", "copy_number", "mutations", "panels", "expression", "expression_z".
     """
 
     folder: Path
@@ -88,9 +101,10 @@ def open_study(folder: Path) -> StudyFolder:
         kind = _KINDS.get((fields.get("genetic_alteration_type", ""), fields.get("datatype", "")))
         if kind is not None and "data_filename" in fields:
             found.setdefault(kind, _named(folder, meta, fields["data_filename"]))
-    for kind, name in _USUAL_FILES.items():
-        if kind not in found and (folder / name).is_file():
-            found[kind] = folder / name
+    for kind, names in _USUAL_FILES.items():
+        there = [path for name in names for path in sorted(folder.glob(name)) if path.is_file()]
+        if kind not in found and there:
+            found[kind] = there[0]
     if "samples" not in found:
         raise InputError(
             "this folder is no cBioPortal study.",
