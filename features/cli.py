@@ -121,6 +121,34 @@ def import_(
     click.echo(f"wrote {output}")
 
 
+@cohort.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@_output
+@click.option("--name", "names", multiple=True, help="What to call a cohort; once per file, in their order.")
+@click.option(
+    "--reference",
+    type=click.Choice(["own", "her2-positive"]),
+    default="own",
+    show_default=True,
+    help="Population that z-scores refer to: as each file has them, or each cohort's HER2-positive patients.",
+)
+@click.option("--prefix-ids", is_flag=True, help="Put the cohort's name before each patient id.")
+@click.option("--report", type=_FILE, help="Folder for the harmonisation report (HTML and JSON).")
+def merge(
+    files: tuple[Path, ...],
+    output: Path,
+    names: tuple[str, ...],
+    reference: Literal["own", "her2-positive"],
+    prefix_ids: bool,
+    report: Path | None,
+) -> None:
+    """Put the cohort FILES together, every clash named, with a report of what was mapped, lost and unlike."""
+    from features.merged_file import merge_files
+
+    for line in merge_files(files, output, names=names, reference=reference, prefix_ids=prefix_ids, report=report):
+        click.echo(line)
+
+
 @cohort.command("list")
 def list_() -> None:
     """List the public cohorts that adcr knows, with what they hold, their licence, and where to apply."""

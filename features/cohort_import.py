@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import pandas as pd
 
 from features import fault_rules as rules
 from features.adcs import adc_names, resolve_adc
 from features.cohort import NO_ADC, CohortSource
 from features.cohort_file import cohort_from_text
 from features.cohort_summary import summarise
-from features.cohort_writer import check_output, write_cohort_file
+from features.cohort_writer import check_output, writable, write_cohort_file
 from features.column_names import measure_names, normalise_name
-from features.columns.cohort_columns import ORIGIN_COLUMN, column_notes
-from features.columns.near_names import near_name
 from features.errors import InputError
 from features.faults import listed
+from features.harmonise import references_of
 from features.mapping_file import ColumnMapping, TableMapping, load_mapping, mapping_of_series
 from features.public.cbioportal import read_study
 from features.public.gene_expression import SCALES, read_matrix, samples_of_patients, z_scores
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     from features.cohort import Cohort
     from features.public.gene_expression import Scale
     from features.tables.text_table import TextTable
-
-#: Before the name of an unused column that would otherwise be taken for a column of a cohort.
-FOREIGN_PREFIX = "source_"
 
 
 def import_cohort(
@@ -108,7 +103,7 @@ def import_cohort(
         used = study.mapping
     else:
         used, cohort = _from_table(source, chosen, received, gene_level, sheet=sheet, encoding=encoding)
-    write_cohort_file(_canonical(cohort), output)
+    write_cohort_file(writable(cohort), output)
     _write_record(output, cohort, used)
     return cohort
 
@@ -206,28 +201,6 @@ def _with_adc(mapping: TableMapping | None, adc: str | None, table: TextTable) -
     return msgspec.structs.replace(base, columns={**base.entries(), "adc": ColumnMapping(constant=adc)})
 
 
-def _canonical(cohort: Cohort) -> pd.DataFrame:
-    """Patients with the mark of their origin, and unused columns under names that mean nothing to a reader."""
-    patients = cohort.patients.copy()
-    known = {note.column for note in column_notes()}
-    renamed: dict[str, str] = {}
-    taken = {str(name).casefold() for name in patients.columns if name in known}
-    for name in patients.columns:
-        if name in known:
-            continue
-        text = str(name)
-        means = text.casefold() in taken or normalise_name(text) in measure_names() or near_name(text)
-        new = f"{FOREIGN_PREFIX}{text}" if means else text
-        while new.casefold() in taken:
-            new = f"{FOREIGN_PREFIX}{new}"
-        taken.add(new.casefold())
-        renamed[text] = new
-    patients = patients.rename(columns=renamed)
-    last_known = sum(name in known for name in patients.columns)
-    patients.insert(last_known, ORIGIN_COLUMN, pd.Series([cohort.source.kind] * len(patients), dtype="str"))
-    return patients
-
-
 def _write_record(output: Path, cohort: Cohort, mapping: TableMapping | None) -> None:
     summary = summarise(cohort).to_dict()
     record: dict[str, Any] = {
@@ -235,6 +208,7 @@ def _write_record(output: Path, cohort: Cohort, mapping: TableMapping | None) ->
         "mapping": None
         if mapping is None
         else {key: getattr(mapping, key) for key in ("name", "title", "citation", "licence", "note")},
+        "references": [asdict(reference) for reference in references_of(cohort.patients, cohort.source.name)],
         "output": {"name": output.name, "sha256": digest(output), "rows": len(cohort.rows)},
         **summary,
     }

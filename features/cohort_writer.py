@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from features.biomarkers import measures
 from features.cell_safety import harmless_column
-from features.columns.cohort_columns import OUTCOMES
+from features.column_names import measure_names, normalise_name
+from features.columns.cohort_columns import ORIGIN_COLUMN, OUTCOMES, column_notes
+from features.columns.near_names import near_name
 from features.errors import InputError
 from features.tables.table_file import suffix_of
 from features.whole_file import whole_file
@@ -21,8 +23,45 @@ from features.whole_file import whole_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from features.cohort import Cohort
+
 #: Suffixes that a cohort file may be written with.
 WRITTEN_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".xlsx")
+
+#: Before the name of an unused column that would otherwise be taken for a column of a cohort.
+FOREIGN_PREFIX = "source_"
+
+
+def writable(cohort: Cohort) -> pd.DataFrame:
+    """Give patients the mark of their origin, and unused columns names that mean nothing to a reader.
+
+    Parameters
+    ----------
+    cohort : Cohort
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `write_cohort_file` takes it.
+    """
+    patients = cohort.patients.copy()
+    known = {note.column for note in column_notes()}
+    renamed: dict[str, str] = {}
+    taken = {str(name).casefold() for name in patients.columns if name in known}
+    for name in patients.columns:
+        if name in known:
+            continue
+        text = str(name)
+        means = text.casefold() in taken or normalise_name(text) in measure_names() or near_name(text)
+        new = f"{FOREIGN_PREFIX}{text}" if means else text
+        while new.casefold() in taken:
+            new = f"{FOREIGN_PREFIX}{new}"
+        taken.add(new.casefold())
+        renamed[text] = new
+    patients = patients.rename(columns=renamed)
+    last_known = sum(name in known for name in patients.columns)
+    patients.insert(last_known, ORIGIN_COLUMN, pd.Series([cohort.source.kind] * len(patients), dtype="str"))
+    return patients
 
 
 def write_cohort_file(patients: pd.DataFrame, path: Path) -> None:

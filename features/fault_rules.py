@@ -316,6 +316,20 @@ EXPRESSION_READ = Rule(
     "{number:expression measure} read from {file} for {patients:patient}; z-scores {reference}.",
 )
 
+# --- several cohorts together ----------------------------------------------------------------------------------------
+PATIENT_TWICE = Rule(
+    "COH150",
+    "reject",
+    "{number:patient id} of {first} (rows {rows}) also in {second}.",
+    "Use --prefix-ids if they are different people; else remove them from one file.",
+)
+REFERENCES_DIFFER = Rule(
+    "COH151",
+    "reject",
+    "its z-scores refer to {told}, so that 0 means another tumour in each.",
+    "Use --reference her2-positive, or import them over one population.",
+)
+
 #: Every rule by its code.
 RULES: dict[str, Rule] = {
     rule.code: rule

@@ -114,10 +114,11 @@ def validate(
     are judged and the output says so. Research use only; never a treatment recommendation.
     """
     from features.cohort_file import read_cohort
+    from features.report.files import require_free_report, write_report
     from serving.model_location import model_folder
     from serving.orderly_end import ending_orderly
     from training.model_bundle import read_bundle
-    from training.report.files import require_free_report, write_external_report
+    from training.report.of_validation import validation_document
     from training.validation.external import validate_model
     from training.validation.text import external_json, external_text
 
@@ -127,7 +128,7 @@ def validate(
         cohort = read_cohort(file, mapping=mapping, sheet=sheet, encoding=encoding)
         found = validate_model(read_bundle(folder), cohort, comparator=comparator, seed=seed)
         if report:
-            write_external_report(report, found)
+            write_report(report, validation_document(found))
     click.echo(external_json(found) if as_json else external_text(found))
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from features.report.page import page
 from features.synthetic.cohort import simulate_cohort
 from serving.tracking_ui import plan_ui, running_ui, runs_page
 from training.comparison import compare
 from training.report.of_comparison import comparison_document
-from training.report.page import page
 from training.run_store import default_store
 from training.training_session import TrainingRequest, find_model_script, train_file
 

@@ -14,12 +14,12 @@ import pytest
 
 from features.cohort import Cohort, CohortSource
 from features.errors import InputError
+from features.report.document import Checklist, Document, Figure
+from features.report.files import report_files
 from features.synthetic.cohort import simulate_cohort
 from training.checks.before_training import check_before_training
 from training.checks.rules import RULES
 from training.model_bundle import ModelBundle
-from training.report.document import Checklist, Document, Figure
-from training.report.files import report_files
 from training.report.of_training import training_document
 from training.report.of_validation import validation_document
 from training.report.parts import strata_section

@@ -147,9 +147,9 @@ def compare(experiment: str, metrics: tuple[str, ...], form: Literal["text", "js
 
     found = compare_runs(experiment, metrics)
     if html:
+        from features.report.page import page
         from features.whole_file import write_whole
         from training.report.of_comparison import comparison_document
-        from training.report.page import page
 
         write_whole(html, page(comparison_document(found)))
     click.echo(found.render(form))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from features.cohort import Cohort
+    from features.report.document import Document
     from training.model_registry import RegisteredModel
-    from training.report.document import Document
     from training.train import TrainingResult
 
 #: Longest dataset digest that MLflow stores.
@@ -203,7 +203,7 @@ def log_report(run: TrackedRun, document: Document) -> None:
     run : TrackedRun
     document : Document
     """
-    from training.report.files import report_files
+    from features.report.files import report_files
 
     for name, content in report_files(document).items():
         run.client.log_text(run.run_id, content, f"report/{name}")

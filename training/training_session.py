@@ -95,9 +95,9 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
         The copy of the bundle cannot be written.
     """
     from features.cohort_file import read_cohort
+    from features.report.files import require_free_report, write_report
     from training.candidates import usual_tuning
     from training.model_bundle import require_free, write_bundle
-    from training.report.files import require_free_report, write_report
     from training.run_store import default_store
     from training.tracked_run import open_run
     from training.train import Plan, default_name, prepare_training, train_prepared

@@ -1,1 +1,1 @@
-"""The report of a training or a validation: one document as JSON, and its page made from nothing else."""
+"""What the reports of a training, a validation and a comparison say; how a report is drawn is in `features.report`."""

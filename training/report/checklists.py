@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from training.report.document import Checklist, ChecklistItem
+from features.report.document import Checklist, ChecklistItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

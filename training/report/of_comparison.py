@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from features.report.document import Document, Figure, Paragraph, Section, Series, Table
 from training.estimate import Estimate
-from training.report.document import Document, Figure, Paragraph, Section, Series, Table
 from training.report.parts import SCHEMA_VERSION, USE
 from training.report.words import METRIC_LABELS, estimate
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.report.document import Document, Figure, Paragraph, Section, Series, Table
+from features.report.words import banner, share
 from training.report.checklists import checklists
-from training.report.document import Document, Figure, Paragraph, Section, Series, Table
 from training.report.parts import (
     SCHEMA_VERSION,
     USE,
-    banner,
     calibration_section,
     checks_section,
     comparator_section,
@@ -22,7 +22,7 @@ from training.report.parts import (
     unsaid_paragraphs,
 )
 from training.report.table_one import table_one
-from training.report.words import METRIC_LABELS, estimate, share
+from training.report.words import METRIC_LABELS, estimate
 from training.validation.sample_size import required_patients
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from training.report.document import Document, Paragraph, Section, Table
+from features.report.document import Document, Paragraph, Section, Table
+from features.report.words import banner
 from training.report.parts import (
     SCHEMA_VERSION,
     USE,
-    banner,
     calibration_section,
     comparator_section,
     decision_section,

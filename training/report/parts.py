@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from features.report.document import Figure, Paragraph, Section, Series, Table
 from training.metrics import METRICS
-from training.report.document import Figure, Paragraph, Section, Series, Table
 from training.report.words import METRIC_LABELS, estimate
 
 if TYPE_CHECKING:
@@ -27,22 +27,6 @@ USE = (
 )
 #: Net benefit is drawn over thresholds that a clinician might use.
 _LARGEST_THRESHOLD = 0.8
-
-
-def banner(kind: str) -> str:
-    """Tell that patients are not real, where they are not.
-
-    Parameters
-    ----------
-    kind : {"measured", "simulated", "semi-synthetic"}
-
-    Returns
-    -------
-    str
-    """
-    if kind == "measured":
-        return ""
-    return f"{kind.upper()} PATIENTS: no number here says anything about real ones."
 
 
 def performance_table(judged: tuple[Judged, ...], caption: str) -> Table:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.report.document import Table
-from training.report.words import kept_together, share
+from features.report.document import Table
+from features.report.words import kept_together, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from features.report.words import kept_together
+
 if TYPE_CHECKING:
     from training.estimate import Estimate
 
-NO_BREAK = "\u00a0"
 METRIC_LABELS = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -40,32 +41,3 @@ def estimate(found: Estimate | None, *, digits: int = 2, signed: bool = False) -
     if found.low is None or found.high is None:
         return f"{found.value:{form}} ({found.reason or 'no interval'})"
     return kept_together(f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})")
-
-
-def share(part: int, whole: int) -> str:
-    """Write a count with its share.
-
-    Parameters
-    ----------
-    part, whole : int
-
-    Returns
-    -------
-    str
-    """
-    return f"{part:,}" if not whole else kept_together(f"{part:,} ({part / whole:.0%})")
-
-
-def kept_together(text: str) -> str:
-    """Let a line break only before what stands in parentheses, never within.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-    """
-    before, bracket, inside = text.partition("(")
-    return f"{before}{bracket}{inside.replace(' ', NO_BREAK)}"

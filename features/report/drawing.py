@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from training.report.document import Figure, Series
+    from features.report.document import Figure, Series
 
 #: Told apart by people with any colour vision (Okabe and Ito); the model comes first.
 _COLOURS = ("#b3261e", "#0072b2", "#009e73", "#8a6d00", "#7f4f9e", "#555555")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from training.report.document import Checklist, Figure, Paragraph, Table
-from training.report.drawing import draw
+from features.report.document import Checklist, Figure, Paragraph, Table
+from features.report.drawing import draw
 
 if TYPE_CHECKING:
-    from training.report.document import Block, Document
+    from features.report.document import Block, Document
 
 _KINDS = {Paragraph: "paragraph", Table: "table", Figure: "figure", Checklist: "checklist"}
 
@@ -38,5 +38,5 @@ def page(document: Document) -> str:
         # Drawn by matplotlib, which escapes its texts itself.
         return Markup(draw(figure))  # noqa: S704
 
-    template = files("training.report").joinpath("template.html.jinja").read_text(encoding="utf-8")
+    template = files("features.report").joinpath("template.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(document=document, kind_of=kind_of, draw=drawn)

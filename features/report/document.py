@@ -88,7 +88,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     schema_version : int
-    kind : {"training", "validation", "comparison"}
+    kind : {"training", "validation", "comparison", "harmonisation", "explanation"}
     title, subtitle : str
     banner : str
         Where patients are simulated, what no number may be used for; else empty.
@@ -99,7 +99,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     schema_version: int
-    kind: Literal["training", "validation", "comparison"]
+    kind: Literal["training", "validation", "comparison", "harmonisation", "explanation"]
     title: str
     subtitle: str
     banner: str

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from features.errors import OutputError
+from features.report.document import Document
+from features.report.page import page
 from features.whole_file import write_whole
-from training.report.document import Document
-from training.report.page import page
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from training.validation.records import ExternalRecord
 
 HTML_FILE, JSON_FILE = "report.html", "report.json"
 
@@ -77,16 +75,3 @@ def write_report(folder: Path, document: Document) -> None:
         raise OutputError(f"The folder cannot be made ({error.strerror}).", where=str(folder)) from error
     for name, text in contents.items():
         write_whole(folder / name, text)
-
-
-def write_external_report(folder: Path, record: ExternalRecord) -> None:
-    """Write the report of a validation.
-
-    Parameters
-    ----------
-    folder : Path
-    record : ExternalRecord
-    """
-    from training.report.of_validation import validation_document
-
-    write_report(folder, validation_document(record))

@@ -1,0 +1,1 @@
+"""Reports: one document as JSON, and its page made from nothing else."""
