@@ -171,7 +171,7 @@ def list_() -> None:
 @click.option(
     "--api", "by_api", is_flag=True, help="Ask cBioPortal for the catalogue's genes only, not the whole archive."
 )
-@click.option("--offline", is_flag=True, help="Use what is in the cache, and never the network.")
+@click.option("--offline", is_flag=True, envvar="ADCR_OFFLINE", help="Use what is in the cache, and never the network.")
 def fetch(name: str, output: Path, expression: bool, by_api: bool, offline: bool) -> None:
     """Fetch the public cohort NAME and write it as a cohort file, with its licence and citation beside it."""
     from features.cohort_summary import summarise
@@ -185,7 +185,10 @@ def fetch(name: str, output: Path, expression: bool, by_api: bool, offline: bool
 
 
 @cohort.command()
-@click.option("--patients", type=int, required=True, help="Number of patients.")
+@click.option("--patients", type=int, help="Number of patients; needed without --covariates.")
+@click.option(
+    "--covariates", type=_FILE, help="Cohort file whose biomarkers are kept as they are; only responses are simulated."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
 @_output
 @click.option("--truth", type=_FILE, help="Also write each patient's true probabilities to this file.")
@@ -197,8 +200,11 @@ def fetch(name: str, output: Path, expression: bool, by_api: bool, offline: bool
 @click.option("--missing", type=float, help="Share of biomarker values that are missing, 0 to 0.9.")
 @click.option("--sites", type=int, default=1, show_default=True, help="Number of hospitals, each with its assay.")
 @click.option("--shift", is_flag=True, help="Shift assay platform and case mix, as another hospital would.")
+@click.pass_context
 def simulate(
-    patients: int,
+    context: click.Context,
+    patients: int | None,
+    covariates: Path | None,
     seed: int,
     output: Path,
     truth: Path | None,
@@ -212,34 +218,65 @@ def simulate(
     shift: bool,
 ) -> None:
     """Simulate a cohort with the mechanism of ADC response, calibrated to published trials."""
-    from features.progress_bar import LateProgressBar
-    from features.synthetic import write_cohort
-    from features.synthetic.oracle import write_oracle
-
     names = [name.strip() for name in adcs.split(",")] if adcs else None
-    with LateProgressBar(f"simulating {output.name}", "patients") as progress:
-        written = write_cohort(
-            output,
-            patients=patients,
-            seed=seed,
-            truth=truth,
-            world=world,
-            adcs=names,
-            setting=setting,
-            trial=trial,
-            missing=missing,
-            sites=sites,
-            shift=shift,
-            threads=2,
-            progress=lambda done: progress(done, patients),
-        )
-    if oracle:
-        written = (
-            *written,
-            write_oracle(oracle, patients=patients, seed=seed, world=world, adcs=names, setting=setting, trial=trial),
-        )
+    if covariates:
+        given = {"--patients": patients, "--trial": trial, "--missing": missing, "--shift": shift or None}
+        _not_with_covariates(context, [option for option, value in given.items() if value is not None])
+        written = _simulate_responses(covariates, output, seed, truth, oracle, world, names, setting)
+    elif patients is None:
+        raise click.UsageError("Missing option '--patients' (or '--covariates').", context)
+    else:
+        from features.progress_bar import LateProgressBar
+        from features.synthetic import write_cohort
+        from features.synthetic.oracle import write_oracle
+
+        with LateProgressBar(f"simulating {output.name}", "patients") as progress:
+            written = write_cohort(
+                output,
+                patients=patients,
+                seed=seed,
+                truth=truth,
+                world=world,
+                adcs=names,
+                setting=setting,
+                trial=trial,
+                missing=missing,
+                sites=sites,
+                shift=shift,
+                threads=2,
+                progress=lambda done: progress(done, patients),
+            )
+        if oracle:
+            written += (
+                write_oracle(
+                    oracle, patients=patients, seed=seed, world=world, adcs=names, setting=setting, trial=trial
+                ),
+            )
     for path in written:
         click.echo(f"wrote {path}")
+
+
+def _not_with_covariates(context: click.Context, given: list[str]) -> None:
+    if given:
+        raise click.UsageError(f"{' and '.join(given)} cannot be combined with --covariates.", context)
+
+
+def _simulate_responses(
+    covariates: Path,
+    output: Path,
+    seed: int,
+    truth: Path | None,
+    oracle: Path | None,
+    world: int,
+    adcs: list[str] | None,
+    setting: str | None,
+) -> tuple[Path, ...]:
+    from features.cohort_file import read_cohort
+    from features.synthetic.semi_synthetic import write_semi_synthetic
+
+    return write_semi_synthetic(
+        output, read_cohort(covariates), seed, world=world, adcs=adcs, setting=setting, truth=truth, oracle=oracle
+    )
 
 
 @cohort.command("calibrate-report")

@@ -117,7 +117,10 @@ class CohortSummary:
     def _heading(self) -> str:
         lines = [f"{shown(self.name, NAME_CHARACTERS)}: {_counted(self.rows_in, 'row')}"]
         if self.origin != "measured":
-            lines.append(f"{self.origin.upper()} COHORT: these are not patients.")
+            told = (
+                "real biomarkers, simulated responses" if self.origin == "semi-synthetic" else "these are not patients"
+            )
+            lines.append(f"{self.origin.upper()} COHORT: {told}.")
         merged = f", {self.duplicates_merged:,} merged as repeats" if self.duplicates_merged else ""
         lines.append(
             f"  {self.rows_valid:,} valid ({_counted(self.patients, 'patient')}), "

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+SHARED_DATA = Path(
+    os.environ.get("ADCR_SHARED_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")
+)
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_notebook_runs_from_a_clean_kernel(path: Path, tmp_path: Path) -> None:
+def test_the_notebook_runs_from_a_clean_kernel(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No network in the tests; the real cohorts where they are.
+    monkeypatch.setenv("ADCR_OFFLINE", "1")
+    monkeypatch.setenv("ADCR_SHARED_DATA", str(SHARED_DATA))
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}

@@ -16,13 +16,13 @@ from features.synthetic.assay import MEASURES
 from features.synthetic.cohort import simulate_cohort
 from features.synthetic.enrolment import plan_enrolment
 from features.synthetic.parameters import effects, marginal
-from features.synthetic.simulator import COMPARED_REGIMENS, Block, Simulator, blocks_of
+from features.synthetic.simulator import COMPARED_REGIMENS, Simulator, blocks_of
 from features.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from features.synthetic.arrays import FloatArray, Tumours
+    from features.synthetic.arrays import FloatArray, IntArray, Tumours
     from features.synthetic.parameters import Endpoint
 
 #: Most patients that mean effects are taken over; more change them by less than anyone can use.
@@ -196,34 +196,55 @@ def biomarker_effects(
     """
     simulator = Simulator(plan_enrolment(patients, seed, world=world, adcs=adcs, setting=setting, trial=trial))
     blocks = [simulator.block(number, count) for number, count in blocks_of(patients)]
-    endpoints = dict.fromkeys(p.endpoint for p in simulator.plan.populations)
+    arm_index = np.concatenate([block.arm_index for block in blocks])
+    tumours = {name: np.concatenate([block.tumours[name] for block in blocks]) for name in blocks[0].tumours}
+    of_patient = np.array([p.endpoint for p in simulator.plan.populations])[arm_index]
+    parts = []
+    for endpoint in dict.fromkeys(p.endpoint for p in simulator.plan.populations):
+        own = of_patient == endpoint
+        of_endpoint = {name: values[own] for name, values in tumours.items()}
+        parts.append(intervention_effects(simulator, of_endpoint, arm_index[own], endpoint))
+    return pd.concat(parts, ignore_index=True)
+
+
+def intervention_effects(
+    simulator: Simulator, tumours: Tumours, arm_index: IntArray, endpoint: Endpoint
+) -> pd.DataFrame:
+    """Find the true average effect of every measure on every ADC in given tumours.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        Of the world that the effects are those of.
+    tumours : dict of str to ndarray, shape (n_patients,)
+        True biology.
+    arm_index : ndarray of int, shape (n_patients,)
+    endpoint : {"objective_response", "pcr"}
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `biomarker_effects` gives it, for one endpoint.
+    """
     causes = interventions()
     rows: list[tuple[object, ...]] = []
     for measure in MEASURES:
         cause = causes.get(measure)
-        for endpoint in endpoints:
-            for regimen in COMPARED_REGIMENS[endpoint]:
-                adc = regimen.partition("+")[0]
-                if cause is None:
-                    rows.append((measure, endpoint, adc, "", "", False, 0.0, 0.0))
-                    continue
-                changes = [_change(simulator, block, cause, regimen, endpoint) for block in blocks]
-                mean = np.concatenate(changes, axis=1).mean(axis=1)
-                rows.append((measure, endpoint, adc, cause.low, cause.high, True, float(mean[0]), float(mean[1])))
+        for regimen in COMPARED_REGIMENS[endpoint]:
+            adc = regimen.partition("+")[0]
+            if cause is None:
+                rows.append((measure, endpoint, adc, "", "", False, 0.0, 0.0))
+                continue
+            low, high = (
+                simulator.regimen_probability(intervene(tumours, cause.key, value), arm_index, regimen, endpoint)
+                for value in (cause.low_value, cause.high_value)
+            )
+            change, log_change = float((high - low).mean()), float((logit(high) - logit(low)).mean())
+            rows.append((measure, endpoint, adc, cause.low, cause.high, True, change, log_change))
     return pd.DataFrame(
         rows,
         columns=["measure", "endpoint", "adc", "low", "high", "acts", "change_probability", "change_log_odds"],
     )
-
-
-def _change(simulator: Simulator, block: Block, cause: Intervention, regimen: str, endpoint: Endpoint) -> FloatArray:
-    """Change of probability and of log-odds in the patients of an endpoint, shape (2, n_patients)."""
-    own = np.array([p.endpoint == endpoint for p in simulator.plan.populations])[block.arm_index]
-    low, high = (
-        simulator.regimen_probability(intervene(block.tumours, cause.key, value), block.arm_index, regimen, endpoint)
-        for value in (cause.low_value, cause.high_value)
-    )
-    return np.stack([high - low, logit(high) - logit(low)])[:, own]
 
 
 def patient_effects(
