@@ -310,6 +310,11 @@ UNKNOWN_PANEL = Rule(
     "the gene panel '{panel}' of {number:sample} is not known; only genes altered in some of them count as on it.",
     "Put its file data_gene_panel_<name>.txt into the study folder.",
 )
+AFTER_TREATMENT = Rule(
+    "COH138",
+    "normalised",
+    "{number:sample} left out, taken on or after treatment by the study's own word: no baseline.",
+)
 EXPRESSION_READ = Rule(
     "COH137",
     "normalised",

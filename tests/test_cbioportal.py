@@ -326,3 +326,15 @@ def test_files_of_older_studies_are_found_by_their_older_names(expressed: Path) 
     patients = read_cohort(expressed).patients
     assert patients["erbb2_amplified"].sum() == 1
     assert patients["pik3ca_mutated"].tolist()[1] == 1.0
+
+
+def test_samples_taken_after_treatment_are_no_baseline(study: Path) -> None:
+    text = SAMPLES.replace("A-2\tA\tPrimary", "A-2\tA\tResidual disease").replace(
+        "C-1\tC\tMetastasis", "C-1\tC\tPost-treatment"
+    )
+    (study / "data_clinical_sample.txt").write_bytes(text.encode())
+    cohort = read_cohort(study)
+    assert values_of(cohort, "her2_ihc") == {"A": "3+", "B": "1+"}
+    assert told(cohort, "COH138") == [
+        "tiny_2020: 2 samples left out, taken on or after treatment by the study's own word: no baseline."
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from features.cohort import Fault
     from features.public.study_expression import read_study_expression
 from features.public.study_folder import StudyFolder
+
+#: Attributes that may say when a sample was taken, and how they say that it was not before treatment.
+_TIME_COLUMNS = ("SAMPLE_TYPE", "SAMPLE_CLASS", "TIMEPOINT", "TIME_POINT", "TREATMENT_STATUS", "BIOPSY_TIME")
+_AFTER = re.compile(
+    r"\b(?:post|on|during|after)[- _]?(?:treatment|therapy|chemo\w*|nac\b|nact\b)|residual", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,9 @@ def read_study(
     columns |= {name: [values.get(sample, "") for sample in ids] for name, values in measured.items()}
     notes = [*samples.notes, *alterations.notes, *expression_notes]
     table = _table(study.study, columns, samples.rows, notes)
+    table = _before_treatment(table)
     if per == "patient":
-        table = _one_per_patient(table, notes)
+        table = _one_per_patient(table, table.notes)
     chosen = _complete(mapping or _shipped(study.study), study, table.columns, list(measured), adc=adc, per=per)
     if adc is None and chosen.entries()["adc"].constant == NO_ADC:
         note = rules.NO_TREATMENT.fault()
@@ -119,6 +127,19 @@ def _table(name: str, columns: dict[str, list[str]], rows: NDArray[np.int64], no
 
 def _with_notes(table: TextTable, notes: Sequence[Fault]) -> TextTable:
     return TextTable(table.name, table.columns, table.cells, table.rows, tuple(notes), table.misshapen)
+
+
+def _before_treatment(table: TextTable) -> TextTable:
+    """Leave out samples that the study says were taken on or after treatment: they are no baseline."""
+    everyone = np.arange(len(table))
+    after = np.zeros(len(table), dtype=bool)
+    for position, name in enumerate(table.columns):
+        if any(word in name.upper() for word in _TIME_COLUMNS):
+            after |= np.array([bool(_AFTER.search(text)) for text in table.texts(position, everyone)], dtype=bool)
+    if not after.any() or after.all():
+        return table
+    note = rules.AFTER_TREATMENT.fault(number=int(after.sum()))
+    return _with_notes(table.take(np.flatnonzero(~after)), [*table.notes, note])
 
 
 def _one_per_patient(table: TextTable, notes: Sequence[Fault]) -> TextTable:
