@@ -62,6 +62,14 @@ _EXPERIMENT = click.option(
 @click.option("--ignore", multiple=True, metavar="CODE", help="Check to silence (ADC002); repeat it for several.")
 @click.option("--output", type=_FILE, metavar="DIR", help="Folder for a copy of the model, beside MLflow's.")
 @click.option("--report", type=_FILE, metavar="DIR", help="Folder for a copy of report.html and report.json.")
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "dask"]),
+    default="threads",
+    show_default=True,
+    help="Where folds, resamples and searches run: threads of this machine, or workers of a Dask cluster.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler (default: a cluster of this machine).")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON for machines instead of text.")
 @click.pass_obj
 def train(
@@ -86,6 +94,8 @@ def train(
     ignore: tuple[str, ...],
     output: Path | None,
     report: Path | None,
+    engine: Literal["threads", "dask"],
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Train a model of response on the cohort FILE, compare it with naive baselines, and track everything in MLflow.
@@ -118,6 +128,8 @@ def train(
         question=question,
         optimism=optimism,
         ignore=ignore,
+        engine="dask" if scheduler else engine,
+        scheduler=scheduler,
     )
     session = train_file(request)
     click.echo(session_json(session) if as_json else session_text(session))

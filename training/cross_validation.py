@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import numpy as np
 
 from features.errors import InputError
 from training.bootstrap import Evaluation, evaluate
+from training.fit_pool import fit_pool
 from training.metrics import METRICS, brier_losses, log_losses
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from training.training_table import TrainingTable
 
     Progress = Callable[[int], None]
-
-#: Fits side by side: each uses one thread, and more than two seldom have a processor of their own.
-FITS_TOGETHER = 2
 
 
 @dataclass(frozen=True)
@@ -76,19 +73,17 @@ def cross_validate(
         return repeat, rows, candidate().fit(table.take(rest)).log_odds(table.take(rows))
 
     jobs = [(r, int(k)) for r, row in enumerate(held_out.folds) for k in np.unique(row)]
-    with ThreadPoolExecutor(min(FITS_TOGETHER, os.cpu_count() or 1)) as pool:
-        futures = [pool.submit(fit_and_predict, *job) for job in jobs]
-        try:
+    try:
+        with fit_pool() as pool:
+            futures = [pool.submit(fit_and_predict, *job) for job in jobs]
             for future in as_completed(futures):
                 repeat, rows, predicted = future.result()
                 log_odds[repeat, rows] = predicted
                 if progress:
                     progress(1)
-        except InputError as error:
-            reasons = dict.fromkeys(METRICS, error.what)
-            return CandidateResult(named.id, named.label, named.baseline, None, Evaluation(reasons=reasons), error.what)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    except InputError as error:
+        reasons = dict.fromkeys(METRICS, error.what)
+        return CandidateResult(named.id, named.label, named.baseline, None, Evaluation(reasons=reasons), error.what)
     evaluation = evaluate(held_out, log_odds)
     seconds = perf_counter() - started
     return CandidateResult(named.id, named.label, named.baseline, log_odds, evaluation, seconds=seconds)

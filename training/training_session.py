@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import InputError
+from training.fit_pool import Engine, fits_on
 from training.training_table import Endpoint
 from training.validation.optimism import RESAMPLES
 from training.validation.questions import Question
@@ -36,6 +37,8 @@ class TrainingRequest:
         Folder for a copy of the bundle.
     report : Path or None
         Folder for a copy of the report.
+    engine : {"threads", "dask"}
+        Where fits run; `scheduler` names a Dask cluster.
     """
 
     file: Path
@@ -59,6 +62,8 @@ class TrainingRequest:
     encoding: str | None = None
     output: Path | None = None
     report: Path | None = None
+    engine: Engine = "threads"
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,10 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
     from training.training_text import verdict
 
     tags = run_tags(cohort, request.endpoint, name)
-    with open_run(default_store(), request.experiment, run_name(cohort, name), tags) as run:
+    with (
+        fits_on(request.engine, request.scheduler),
+        open_run(default_store(), request.experiment, run_name(cohort, name), tags) as run,
+    ):
         with _progress("training", prepared.fits, show=show_progress) as progress:
             result = train_prepared(cohort, prepared, name=name, progress=progress)
         if request.output:

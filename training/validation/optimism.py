@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit
 
 from training import metrics
-from training.cross_validation import FITS_TOGETHER
 from training.estimate import Estimate
+from training.fit_pool import fit_pool
 from training.validation.records import Optimism, OptimismRecord
 
 if TYPE_CHECKING:
@@ -159,17 +158,14 @@ def _resampled(
         return tuple(performance(table.outcome[part], log_odds[part]) for part in parts)
 
     found: dict[int, tuple[dict[str, float], ...]] = {}
-    with ThreadPoolExecutor(min(FITS_TOGETHER, os.cpu_count() or 1)) as pool:
+    with fit_pool() as pool:
         futures = {pool.submit(one, number): number for number in range(resamples)}
-        try:
-            for future in as_completed(futures):
-                result = future.result()
-                if result is not None:
-                    found[futures[future]] = result
-                if progress:
-                    progress(1)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for future in as_completed(futures):
+            result = future.result()
+            if result is not None:
+                found[futures[future]] = result
+            if progress:
+                progress(1)
     return [found[number] for number in sorted(found)]
 
 
