@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from features import fault_rules as rules
 from features.adcs import adc_names, resolve_adc
 from features.cohort import NO_ADC, CohortSource
 from features.cohort_file import cohort_from_text
@@ -141,7 +140,7 @@ def _from_table(
             "no column is a patient of the table.", where=matrix.name, mend="Name its columns by the patient ids."
         )
     scores = z_scores(matrix, places, gene_level.scale)
-    there = [m for m in scores.columns if m in cohort.patients]
+    there = [m for m in scores.table.columns if m in cohort.patients]
     if there:
         raise InputError(
             f"the table already holds {listed(there)}.",
@@ -149,15 +148,10 @@ def _from_table(
             mend="Leave --expression out, or the column.",
         )
     row_of = dict(zip(cohort.patients["patient_id"], cohort.rows, strict=True))
-    table = with_measures(table, scores.rename(index=row_of))
+    table = with_measures(table, scores.table.rename(index=row_of))
     linear = ", on log2(1 + x) of the linear values" if gene_level.scale == "linear" else ""
-    note = rules.EXPRESSION_READ.fault(
-        number=scores.shape[1],
-        file=matrix.name,
-        patients=len(scores),
-        reference=f"over the patients of the table that it holds{linear}",
-    )
-    added: dict[str, str | ColumnMapping] = {str(name): str(name) for name in scores.columns}
+    note = scores.note(matrix.name, f"over the patients of the table that it holds{linear}")
+    added: dict[str, str | ColumnMapping] = {str(name): str(name) for name in scores.table.columns}
     base = used or TableMapping(columns={})
     used = msgspec.structs.replace(base, columns={**base.entries(), **added})
     return used, cohort_from_text(replace(table, notes=(*table.notes, note)), mapping=used, source=origin)

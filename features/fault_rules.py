@@ -315,6 +315,19 @@ AFTER_TREATMENT = Rule(
     "normalised",
     "{number:sample} left out, taken on or after treatment by the study's own word: no baseline.",
 )
+ALL_AFTER_TREATMENT = Rule(
+    "COH141",
+    "flag",
+    "every sample was taken on or after treatment by the study's own word, so this is no baseline.",
+    "Do not train on it.",
+)
+NO_DISCRETE_CALLS = Rule(
+    "COH139",
+    "reject",
+    "it holds values such as {value}, which are no discrete copy-number calls (-2 to 2).",
+    "Name the discrete file in its meta file, or take this one out of the folder.",
+)
+UNKNOWN_CALLS = Rule("COH140", "flag", "{number:cell} such as {value} read as missing: no copy-number call (-2 to 2).")
 EXPRESSION_READ = Rule(
     "COH137",
     "normalised",

@@ -193,10 +193,49 @@ def test_of_an_unknown_panel_only_genes_with_an_alteration_count_as_covered(stud
 
 def test_without_panels_the_list_of_sequenced_samples_counts(study: Path, tmp_path: Path) -> None:
     (study / "data_gene_panel_matrix.txt").unlink()
-    assert values_of(per_sample(study, tmp_path), "brca1_mutated")["A-2"] == 0.0
+    (study / "data_mutations.txt").write_text("\n".join(line for line in MAF.splitlines() if "TP53" not in line))
+    expected = {"A-1": 1.0, "A-2": None, "B-1": 0.0, "C-1": 0.0}
+    assert values_of(per_sample(study, tmp_path), "pik3ca_mutated") == expected
     (study / "case_lists").mkdir()
-    (study / "case_lists" / "cases_sequenced.txt").write_text("case_list_ids:\tA-1\tC-1\n")
-    assert values_of(per_sample(study, tmp_path), "brca1_mutated") == {"A-1": 0.0, "A-2": None, "B-1": None, "C-1": 0.0}
+    (study / "case_lists" / "cases_sequenced.txt").write_text("case_list_ids:\tA-2\n")
+    # A sample with mutations was sequenced, whether the list names it or not.
+    assert values_of(per_sample(study, tmp_path), "pik3ca_mutated") == {**expected, "A-2": 0.0}
+
+
+def test_a_gene_that_no_panel_and_no_mutation_names_was_not_looked_at(study: Path, tmp_path: Path) -> None:
+    (study / "data_gene_panel_matrix.txt").unlink()
+    assert "brca1_mutated" not in per_sample(study, tmp_path).patients
+
+
+def test_only_variants_that_cut_the_protein_short_count_for_brca(study: Path, tmp_path: Path) -> None:
+    (study / "data_gene_panel_matrix.txt").unlink()
+    (study / "data_mutations.txt").write_text(
+        MAF + "BRCA1\tMissense_Mutation\tA-1\tp.A1B\nBRCA1\tFrame_Shift_Del\tB-1\tp.Q1fs\n"
+    )
+    assert values_of(per_sample(study, tmp_path), "brca1_mutated") == {"A-1": 0.0, "A-2": 0.0, "B-1": 1.0, "C-1": 0.0}
+
+
+def test_copy_number_written_with_decimals_is_read_and_log_ratios_are_refused(study: Path, tmp_path: Path) -> None:
+    text = COPY_NUMBER.replace("\t2\t2\t0\t-1", "\t2.0\t2.0\t0.0\t-1.0")
+    (study / "odd_cna.txt").write_text(text)
+    assert values_of(per_sample(study, tmp_path), "erbb2_amplified") == {
+        "A-1": 1.0,
+        "A-2": 1.0,
+        "B-1": 0.0,
+        "C-1": None,
+    }
+    (study / "odd_cna.txt").write_text(COPY_NUMBER.replace("\t2\t2\t0\t-1", "\t3.41\t1.2\t0.02\t-0.4"))
+    with pytest.raises(CohortRejectedError, match=r"values such as '3\.41'"):
+        read_study(study)
+    (study / "odd_cna.txt").write_text(COPY_NUMBER.replace("\t2\t2\t0\t-1", "\t7\t2\t0\t-1"))
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "erbb2_amplified")["A-1"] is None
+    assert "1 cell such as '7' read as missing" in told(cohort, "COH140")[0]
+
+
+def test_a_mutation_in_a_line_whose_empty_end_was_trimmed_counts(study: Path, tmp_path: Path) -> None:
+    (study / "data_mutations.txt").write_text(MAF + "PIK3CA\tSplice_Site\tC-1\n")
+    assert values_of(per_sample(study, tmp_path), "pik3ca_mutated")["C-1"] == 1.0
 
 
 def test_the_long_form_of_copy_number_is_read_alike(study: Path, tmp_path: Path) -> None:
@@ -305,8 +344,51 @@ def test_expression_of_a_study_becomes_z_scores_over_its_samples(expressed: Path
     assert scores.is_monotonic_increasing
     assert told(cohort, "COH137") == [
         "older_2012: 1 expression measure read from data_RNA_Seq_v2_expression_median.txt for 10 patients; z-scores "
-        "over all samples of the study, on log2(1 + x) of the linear values."
+        "over the samples that were kept, on log2(1 + x) of the linear values."
     ]
+
+
+def test_the_entrez_id_beside_log_values_does_not_make_them_linear(expressed: Path) -> None:
+    text = expression({"ERBB2": [-3.0 + i for i in range(12)]}).replace("ERBB2\t1\t", "ERBB2\t2064\t")
+    (expressed / "data_mrna_illumina_microarray.txt").write_text(text)
+    cohort = read_cohort(expressed)
+    # Evenly spaced values stay evenly spaced.
+    steps = cohort.patients["erbb2_mrna_z"].diff().dropna()
+    assert steps.max() == pytest.approx(steps.min(), abs=1e-5)
+    assert "linear" not in told(cohort, "COH137")[0]
+
+
+def test_z_scores_of_a_study_refer_to_the_samples_that_are_kept(expressed: Path) -> None:
+    rows = "".join(f"N{i}-1\tN{i}\tPrimary\nN{i}-2\tN{i}\tPost-treatment\n" for i in range(10))
+    (expressed / "data_clinical_sample.txt").write_text(f"SAMPLE_ID\tPATIENT_ID\tSAMPLE_TYPE\n{rows}")
+    names = [f"N{i}-{k}" for i in range(10) for k in (1, 2)]
+    values = [str(i + 100 * (k - 1)) for i in range(10) for k in (1, 2)]
+    (expressed / "data_expression.txt").write_text("\t".join(["Hugo_Symbol", *names]) + "\nERBB2\t" + "\t".join(values))
+    scores = read_cohort(expressed).patients["erbb2_mrna_z"]
+    assert len(scores) == 10
+    assert scores.mean() == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("kept", ["Not on treatment", "No residual disease", "Untreated primary", "Primary"])
+def test_a_negation_does_not_make_a_sample_one_of_after(study: Path, kept: str) -> None:
+    (study / "data_clinical_sample.txt").write_bytes(SAMPLES.replace("B\tPrimary", f"B\t{kept}").encode())
+    assert len(read_cohort(study).patients) == 3
+
+
+def test_a_study_of_samples_after_treatment_only_says_so(study: Path) -> None:
+    text = SAMPLES.replace("Primary", "Residual disease").replace("Metastasis", "Post-treatment")
+    (study / "data_clinical_sample.txt").write_bytes(text.encode())
+    assert "no baseline" in told(read_cohort(study), "COH141")[0]
+
+
+def test_a_study_may_name_the_adc_itself(study: Path) -> None:
+    text = SAMPLES.replace("HER2_IHC\n", "HER2_IHC\tADC\n")
+    text = "\n".join(
+        f"{line}\tT-DM1" if line[:1] in "ABC" else (f"{line}\tx" if line.startswith("#") else line)
+        for line in text.splitlines()
+    )
+    (study / "data_clinical_sample.txt").write_text(text + "\n")
+    assert set(read_cohort(study).patients["adc"]) == {"T-DM1"}
 
 
 def test_ready_z_scores_are_taken_as_they_are_and_told_so(expressed: Path) -> None:
@@ -338,3 +420,11 @@ def test_samples_taken_after_treatment_are_no_baseline(study: Path) -> None:
     assert told(cohort, "COH138") == [
         "tiny_2020: 2 samples left out, taken on or after treatment by the study's own word: no baseline."
     ]
+
+
+def test_a_copy_number_file_by_entrez_ids_and_one_with_a_byte_order_mark_are_read(study: Path, tmp_path: Path) -> None:
+    by_id = "\n".join(line.partition("\t")[2] for line in COPY_NUMBER.splitlines())
+    (study / "odd_cna.txt").write_text(by_id)
+    assert values_of(per_sample(study, tmp_path), "erbb2_amplified")["A-1"] == 1.0
+    (study / "odd_cna.txt").write_bytes(b"\xef\xbb\xbf" + COPY_NUMBER.encode())
+    assert values_of(per_sample(study, tmp_path), "cdk12_amplified")["A-1"] == 1.0

@@ -198,3 +198,84 @@ def test_a_key_that_a_sample_has_twice_keeps_both_values(tmp_path: Path) -> None
     assert samples["note"].tolist() == ["one: two", ""]
     assert is_series_matrix(path)
     assert not is_series_matrix(tmp_path / "nothing.txt")
+
+
+def paired(tmp_path: Path, rows: list[tuple[str, str, str, str]], key: str = "timepoint") -> Path:
+    """A series of samples given by patient, value of `key`, HER2 and platform; titles are sample names."""
+    lines = [
+        quoted("!Series_geo_accession", ["GSE1"]),
+        quoted("!Sample_title", [f"{patient}-{i}" for i, (patient, *_) in enumerate(rows)]),
+        quoted("!Sample_geo_accession", [f"GSM{i}" for i in range(len(rows))]),
+        quoted("!Sample_platform_id", [platform for *_, platform in rows]),
+        quoted("!Sample_characteristics_ch1", [f"patient id: {patient}" for patient, *_ in rows]),
+        quoted("!Sample_characteristics_ch1", [f"{key}: {when}" for _, when, *_ in rows]),
+        quoted("!Sample_characteristics_ch1", [f"her2 ihc:{her2}" for _, _, her2, _ in rows]),
+        "!series_matrix_table_begin",
+    ]
+    path = tmp_path / "GSE1_series_matrix.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_samples_of_a_later_time_are_left_out_without_a_mapping(tmp_path: Path) -> None:
+    rows = [
+        (f"P{i}", when, her2, "GPL1") for i in range(4) for when, her2 in (("Pre-treatment", "3+"), ("Cycle 2", "1+"))
+    ]
+    cohort = import_cohort(paired(tmp_path, rows), tmp_path / "c.csv", adc="T-DM1")
+    assert cohort.patients["her2_ihc"].tolist() == ["3+"] * 4
+    assert "4 samples left out" in next(f.what for f in cohort.faults if f.code == "COH138")
+
+
+def test_a_history_of_treatment_is_no_time(tmp_path: Path) -> None:
+    rows = [(f"P{i}", ("untreated", "treated")[i % 2], "2+", "GPL1") for i in range(6)]
+    cohort = import_cohort(paired(tmp_path, rows, key="prior therapy"), tmp_path / "c.csv", adc="T-DM1")
+    assert len(cohort.patients) == 6
+
+
+def test_expression_is_standardised_within_each_platform(tmp_path: Path) -> None:
+    rows = [(f"P{i}", "baseline", "2+", f"GPL{1 + i // 12}") for i in range(24)]
+    values = pd.DataFrame([[i + 70.0 * (i // 12) / 10 for i in range(24)]], index=["ERBB2"])
+    values.columns = [f"GSM{i}" for i in range(24)]
+    values.to_csv(tmp_path / "e.tsv", sep="\t")
+    cohort = import_cohort(paired(tmp_path, rows), tmp_path / "c.csv", adc="T-DM1", expression=tmp_path / "e.tsv")
+    scores = cohort.patients["erbb2_mrna_z"]
+    assert scores[:12].mean() == pytest.approx(0.0, abs=1e-6)
+    assert scores[12:].mean() == pytest.approx(0.0, abs=1e-6)
+    assert "within each of 2 platforms" in next(f.what for f in cohort.faults if f.code == "COH137")
+
+
+def test_ids_that_differ_in_signs_only_are_not_taken_for_one_another(tmp_path: Path) -> None:
+    ids = ["P1-1", "P-11", *(f"Q{i}" for i in range(10))]
+    table = pd.DataFrame({"patient_id": ids, "adc": "T-DM1", "her2_ihc": "2+"})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    values = pd.DataFrame([[15.0, 2.0, *map(float, range(3, 13))]], index=["ERBB2"], columns=ids)
+    values.to_csv(tmp_path / "e.tsv", sep="\t")
+    scores = import_cohort(tmp_path / "t.csv", tmp_path / "c.csv", expression=tmp_path / "e.tsv").patients[
+        "erbb2_mrna_z"
+    ]
+    assert scores[0] == scores.max()
+    assert scores[1] == scores.min()
+    # By R's names they cannot be told apart, so that nobody gets the other's value.
+    values.columns = ["P1.1", "P.11", *ids[2:]]
+    values.to_csv(tmp_path / "e.tsv", sep="\t")
+    again = import_cohort(tmp_path / "t.csv", tmp_path / "c.csv", expression=tmp_path / "e.tsv").patients[
+        "erbb2_mrna_z"
+    ]
+    assert again[0] == again.max()
+
+
+def test_a_value_of_minus_infinity_does_not_cost_the_gene(tmp_path: Path) -> None:
+    ids = [f"Q{i}" for i in range(12)]
+    pd.DataFrame({"patient_id": ids, "adc": "T-DM1", "her2_ihc": "2+"}).to_csv(tmp_path / "t.csv", index=False)
+    rows = [[-np.inf, *map(float, range(11))], [1.0] * 12]
+    pd.DataFrame(rows, index=["ERBB2", "ABCB1"], columns=ids).to_csv(tmp_path / "e.tsv", sep="\t")
+    cohort = import_cohort(tmp_path / "t.csv", tmp_path / "c.csv", expression=tmp_path / "e.tsv")
+    assert cohort.patients["erbb2_mrna_z"].notna().sum() == 11
+    assert "abcb1_mrna_z" in next(f.what for f in cohort.faults if f.code == "COH137")
+
+
+def test_a_series_without_a_patient_key_has_one_row_per_sample(tmp_path: Path) -> None:
+    path = paired(tmp_path, [(f"P{i}", "baseline", "2+", "GPL1") for i in range(3)])
+    path.write_text(path.read_text().replace("patient id:", "tissue bank:"))
+    cohort = import_cohort(path, tmp_path / "c.csv", adc="T-DM1")
+    assert cohort.patients["patient_id"].tolist() == ["GSM0", "GSM1", "GSM2"]

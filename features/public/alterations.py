@@ -7,6 +7,7 @@ by the study's own lists. Everything else is missing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from features import fault_rules as rules
@@ -32,6 +33,7 @@ TRUNCATING_CLASSES = frozenset(
 )
 #: Discrete copy-number calls. The portal reads -1.5, a partial deletion, as -2; so does adcr.
 _DEEP, _PARTIAL, _SHALLOW, _AMPLIFIED = "-2", "-1.5", "-1", "2"
+_CALLS = {float(call): call for call in (_DEEP, _PARTIAL, _SHALLOW, "0", "1", _AMPLIFIED)}
 #: Measures of single variants: gene and protein changes.
 _VARIANTS: Mapping[str, tuple[str, frozenset[str]]] = {
     "erbb2_l755s_mutated": ("ERBB2", frozenset({"p.L755S", "p.L755P"})),
@@ -43,6 +45,16 @@ _VARIANTS: Mapping[str, tuple[str, frozenset[str]]] = {
 #: protein, which a deep deletion implies and one truncated allele does not.
 _LOSS_BY_MUTATION = ("nf1_loss", "arid1a_loss")
 _LOSS_BY_DELETION = ("pten_loss", *_LOSS_BY_MUTATION)
+#: Genes whose missense variants are mostly of no known significance: only what cuts the protein short counts.
+_TRUNCATED_ONLY = frozenset({"brca1_mutated", "brca2_mutated"})
+#: Entrez ids of the genes that a copy-number file without symbols is searched for.
+_ENTREZ = {"2064": "ERBB2", "51755": "CDK12", "5290": "PIK3CA", "5728": "PTEN", "84464": "SLX4", "5243": "ABCB1"}
+#: Columns of a copy-number file that describe the gene.
+_OF_THE_GENE = frozenset({"Hugo_Symbol", "Entrez_Gene_Id", "Cytoband"})
+#: Share of cells with decimals from which on a file holds ratios, and no calls.
+_MOST_STRAY = 0.01
+#: What stands for a gene that was not called in a sample.
+_NO_CALL = frozenset({"", "na", "n/a", "nan", "null", "not profiled"})
 #: Columns of a mutation file: as the MAF format names them, then as the portal's programming interface does.
 _MAF_COLUMNS = {
     "gene": ("Hugo_Symbol", "hugoGeneSymbol"),
@@ -69,7 +81,7 @@ class Calls:
 
     def altered(self) -> set[str]:
         """Tell the samples with a mutation, or with a copy-number call other than 0."""
-        return {*self.variants, *(s for s, call in self.copy_number.items() if call not in ("", "NA", "0"))}
+        return {*self.variants, *(s for s, call in self.copy_number.items() if call != "0")}
 
 
 @dataclass(frozen=True)
@@ -95,15 +107,16 @@ def read_alterations(study: StudyFolder, samples: Sequence[str]) -> Alterations:
     """
     notes: list[Fault] = []
     calls = {gene: Calls() for gene in sorted(altered_genes())}
-    levels = _read_copy_number(study, calls)
-    sequenced = _read_mutations(study, calls, notes)
+    levels = _read_copy_number(study, calls, notes)
+    sequenced, listed_genes = _read_mutations(study, calls, notes)
     altered = {gene: frozenset(found.altered()) for gene, found in calls.items()}
     covered = GeneCoverage(study, samples, altered=altered)
     columns = {}
     for measure, (gene, kind) in _measured_genes().items():
         if kind not in study.files:
             continue
-        listed = calls[gene].copy_number if kind == "copy_number" else sequenced
+        # A gene that a list of mutations never names may not have been looked at.
+        listed = calls[gene].copy_number if kind == "copy_number" else sequenced if gene in listed_genes else ()
         values = _values(measure, kind, calls[gene], covered.samples(measure, gene, kind, listed), levels)
         if values:
             columns[measure] = values
@@ -130,28 +143,68 @@ def _measured_genes() -> dict[str, tuple[str, Profile]]:
     return found
 
 
-def _read_copy_number(study: StudyFolder, calls: Mapping[str, Calls]) -> frozenset[str]:
-    """Fill in the calls of the wanted genes; return every level that the study uses for any of them."""
+def _read_copy_number(study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault]) -> frozenset[str]:
+    """Fill in the calls of the wanted genes; return every level that the study uses for any gene."""
     path = study.files.get("copy_number")
     if path is None:
         return frozenset()
     lines = data_lines(path)
     header = next(lines, [])
-    fixed = {"Hugo_Symbol", "Entrez_Gene_Id", "Cytoband"}
+    by_id = "Hugo_Symbol" not in header and "Entrez_Gene_Id" in header
+    gene_at = _position(path, header, "Entrez_Gene_Id" if by_id else "Hugo_Symbol")
+    levels: set[str] = set()
+    read, unknown = 0, []
+
+    def put(gene: str, pairs: Iterable[tuple[str, str]]) -> None:
+        nonlocal read
+        for sample, text in pairs:
+            read += 1
+            call = _call(text)
+            if call is None:
+                unknown.append(text)
+            elif call:
+                calls[gene].copy_number[sample] = call
+
     if "Sample_Id" in header and "Value" in header:
-        gene_at, sample_at, value_at = header.index("Hugo_Symbol"), header.index("Sample_Id"), header.index("Value")
+        sample_at, value_at = header.index("Sample_Id"), header.index("Value")
         for cells in lines:
-            if len(cells) > max(gene_at, sample_at, value_at) and cells[gene_at] in calls:
-                calls[cells[gene_at]].copy_number[cells[sample_at]] = cells[value_at].strip()
-        return _levels(calls)
-    gene_at = _position(path, header, "Hugo_Symbol")
-    seen: set[str] = set()
-    for cells in lines:
-        seen.update(cells[1:])
-        if len(cells) > gene_at and cells[gene_at] in calls:
-            pairs = zip(header, cells, strict=False)
-            calls[cells[gene_at]].copy_number.update({s: c.strip() for s, c in pairs if s not in fixed})
-    return frozenset(level for level in seen if level in (_DEEP, _PARTIAL, _SHALLOW, "0", "1", _AMPLIFIED))
+            if len(cells) > max(gene_at, sample_at, value_at):
+                levels.add(_call(cells[value_at]) or "")
+                gene = _ENTREZ.get(cells[gene_at], "") if by_id else cells[gene_at]
+                if gene in calls:
+                    put(gene, [(cells[sample_at], cells[value_at])])
+    else:
+        samples = [(i, name) for i, name in enumerate(header) if name not in _OF_THE_GENE]
+        for cells in lines:
+            levels.update(_call(text) or "" for text in set(cells[len(header) - len(samples) :]))
+            gene = _ENTREZ.get(cells[gene_at], "") if by_id and len(cells) > gene_at else cells[gene_at]
+            if gene in calls:
+                put(gene, [(name, cells[i]) for i, name in samples if i < len(cells)])
+    if unknown:
+        if sum(map(_is_broken, unknown)) > _MOST_STRAY * read:
+            raise refuse(path.name, rules.NO_DISCRETE_CALLS, value=next(filter(_is_broken, unknown)))
+        notes.append(rules.UNKNOWN_CALLS.fault(number=len(unknown), value=unknown[0]))
+    return frozenset(levels - {""})
+
+
+@cache
+def _call(text: str) -> str | None:
+    """Discrete call of a cell, "" where there is none, None where it is something else."""
+    stripped = text.strip()
+    if stripped.lower() in _NO_CALL:
+        return ""
+    try:
+        return _CALLS.get(float(stripped))
+    except ValueError:
+        return None
+
+
+def _is_broken(cell: str) -> bool:
+    """Whether a cell holds a number with decimals, as log ratios have and calls have not."""
+    try:
+        return not float(cell).is_integer()
+    except ValueError:
+        return False
 
 
 def _position(path: Path, header: Sequence[str], name: str) -> int:
@@ -160,15 +213,16 @@ def _position(path: Path, header: Sequence[str], name: str) -> int:
     return header.index(name)
 
 
-def _levels(calls: Mapping[str, Calls]) -> frozenset[str]:
-    return frozenset(level for gene in calls.values() for level in gene.copy_number.values())
+def _read_mutations(
+    study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Fill in the mutations of the wanted genes by the portal's own filter.
 
-
-def _read_mutations(study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault]) -> frozenset[str]:
-    """Fill in the mutations of the wanted genes by the portal's own filter; return the samples that were sequenced."""
+    Returns the samples that were sequenced, and the genes that the file names at all.
+    """
     path = study.files.get("mutations")
     if path is None:
-        return frozenset()
+        return frozenset(), frozenset()
     lines = data_lines(path)
     header = next(lines, [])
     at = {what: next((header.index(n) for n in names if n in header), -1) for what, names in _MAF_COLUMNS.items()}
@@ -178,17 +232,19 @@ def _read_mutations(study: StudyFolder, calls: Mapping[str, Calls], notes: list[
         # Without its class a variant of a MAF cannot be told from a silent one.
         _position(path, header, _MAF_COLUMNS["class"][0])
     samples: set[str] = set()
+    genes: set[str] = set()
     left_out = 0
-    for cells in lines:
-        if len(cells) <= max(at.values()):
-            continue
+    for row in lines:
+        # Programs that trim lines take empty cells off the end.
+        cells = row + [""] * (max(at.values()) + 1 - len(row))
         gene, sample, variant, change = (cells[i].strip() if i >= 0 else "" for i in at.values())
         samples.add(sample)
+        genes.add(gene)
         # Variants of other genes are counted too, in calls that nobody reads.
         left_out += not read_variant(calls.get(gene, Calls()), gene, sample, variant, change)
     if left_out:
         notes.append(rules.VARIANTS_LEFT_OUT.fault(number=left_out))
-    return _case_list(study) or frozenset(samples)
+    return _case_list(study) | samples, frozenset(genes)
 
 
 def read_variant(calls: Calls, gene: str, sample: str, variant_class: str, change: str) -> bool:
@@ -252,7 +308,7 @@ def _case_list(study: StudyFolder) -> frozenset[str]:
 def _values(measure: str, kind: str, calls: Calls, covered: frozenset[str], levels: frozenset[str]) -> dict[str, str]:
     if kind == "mutations":
         return {sample: str(int(_has_variant(measure, calls.variants.get(sample, [])))) for sample in sorted(covered)}
-    known = {s: c for s, c in calls.copy_number.items() if s in covered and c not in ("", "NA")}
+    known = {s: c for s, c in calls.copy_number.items() if s in covered}
     if measure == "erbb2_deletion":
         told = {_DEEP: "homozygous", _PARTIAL: "homozygous", _SHALLOW: "hemizygous", _AMPLIFIED: "none"}
         if _SHALLOW in levels:
@@ -271,6 +327,8 @@ def _values(measure: str, kind: str, calls: Calls, covered: frozenset[str], leve
 def _has_variant(measure: str, variants: Iterable[tuple[str, str]]) -> bool:
     if measure in _VARIANTS:
         return any(change in _VARIANTS[measure][1] for _, change in variants)
+    if measure in _TRUNCATED_ONLY:
+        return any(kind in TRUNCATING_CLASSES or not kind for kind, _ in variants)
     return any(True for _ in variants)
 
 

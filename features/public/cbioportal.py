@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -14,9 +13,10 @@ from features import fault_rules as rules
 from features.cohort import NO_ADC, CohortSource
 from features.mapping_file import ColumnMapping, TableMapping, load_mapping, shipped_mappings
 from features.public.alterations import read_alterations
+from features.public.sampling_time import is_after
 from features.public.study_expression import read_study_expression
 from features.public.study_folder import open_study, read_clinical
-from features.tables.text_table import TextTable, refuse
+from features.tables.text_table import TextTable, refuse, with_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.cohort import Fault
-    from features.public.study_expression import read_study_expression
-from features.public.study_folder import StudyFolder
+    from features.public.study_folder import StudyFolder
 
-#: Attributes that may say when a sample was taken, and how they say that it was not before treatment.
+#: Attributes that may say when a sample was taken.
 _TIME_COLUMNS = ("SAMPLE_TYPE", "SAMPLE_CLASS", "TIMEPOINT", "TIME_POINT", "TREATMENT_STATUS", "BIOPSY_TIME")
-_AFTER = re.compile(
-    r"\b(?:post|on|during|after)[- _]?(?:treatment|therapy|chemo\w*|nac\b|nact\b)|residual", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -83,17 +79,18 @@ def read_study(
     everyone = np.arange(len(samples))
     ids = samples.texts(samples.columns.index("SAMPLE_ID"), everyone)
     alterations = read_alterations(study, ids)
-    expression, expression_notes = read_study_expression(study, ids)
-    measured = {**alterations.columns, **expression}
     columns = _clinical(study, samples)
-    columns |= {name: [values.get(sample, "") for sample in ids] for name, values in measured.items()}
-    notes = [*samples.notes, *alterations.notes, *expression_notes]
-    table = _table(study.study, columns, samples.rows, notes)
+    columns |= {name: [values.get(sample, "") for sample in ids] for name, values in alterations.columns.items()}
+    table = _table(study.study, columns, samples.rows, [*samples.notes, *alterations.notes])
     table = _before_treatment(table)
     if per == "patient":
         table = _one_per_patient(table, table.notes)
-    chosen = _complete(mapping or _shipped(study.study), study, table.columns, list(measured), adc=adc, per=per)
-    if adc is None and chosen.entries()["adc"].constant == NO_ADC:
+    # Over the samples that are kept: others are no part of the population that a z-score refers to.
+    table, expressed = _with_expression(table, study)
+    measured = [*alterations.columns, *expressed]
+    chosen = _complete(mapping or _shipped(study.study), study, table.columns, measured, adc=adc, per=per)
+    received = chosen.entries().get("adc")
+    if adc is None and received is not None and received.constant == NO_ADC:
         note = rules.NO_TREATMENT.fault()
         table = _with_notes(table, [*table.notes, note])
     source = CohortSource(name=study.study, path=folder, sha256=study.digest())
@@ -129,15 +126,24 @@ def _with_notes(table: TextTable, notes: Sequence[Fault]) -> TextTable:
     return TextTable(table.name, table.columns, table.cells, table.rows, tuple(notes), table.misshapen)
 
 
+def _with_expression(table: TextTable, study: StudyFolder) -> tuple[TextTable, list[str]]:
+    ids = table.texts(table.columns.index("SAMPLE_ID"), np.arange(len(table)))
+    found, notes = read_study_expression(study, ids)
+    cells = {name: [values.get(sample, "") for sample in ids] for name, values in found.items()}
+    return replace(with_columns(table, cells), notes=(*table.notes, *notes)), list(found)
+
+
 def _before_treatment(table: TextTable) -> TextTable:
     """Leave out samples that the study says were taken on or after treatment: they are no baseline."""
     everyone = np.arange(len(table))
     after = np.zeros(len(table), dtype=bool)
     for position, name in enumerate(table.columns):
         if any(word in name.upper() for word in _TIME_COLUMNS):
-            after |= np.array([bool(_AFTER.search(text)) for text in table.texts(position, everyone)], dtype=bool)
-    if not after.any() or after.all():
+            after |= np.array([is_after(text) for text in table.texts(position, everyone)], dtype=bool)
+    if not after.any():
         return table
+    if after.all():
+        return _with_notes(table, [*table.notes, rules.ALL_AFTER_TREATMENT.fault()])
     note = rules.AFTER_TREATMENT.fault(number=int(after.sum()))
     return _with_notes(table.take(np.flatnonzero(~after)), [*table.notes, note])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,16 +13,19 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from features import fault_rules as rules
 from features.biomarkers import measures
 from features.errors import InputError
 from features.limits import Limits
 from features.tables.packed_file import open_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from features.cohort import Fault
 
 #: Scale that the values of a matrix are on; linear ones are taken to log2(1 + x).
 Scale = Literal["log2", "linear"]
@@ -34,8 +38,12 @@ _FEWEST = 10
 #: TCGA barcode of an aliquot: the patient, then the sample's type (01 primary tumour, 06 metastasis, 11 normal tissue).
 _BARCODE = re.compile(r"^(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-(\d{2})", re.IGNORECASE)
 _FIRST_NORMAL_TYPE = 10
+#: Columns of a matrix that describe the gene.
+_OF_THE_GENE = frozenset(
+    {"hugosymbol", "entrezgeneid", "entrezid", "cytoband", "description", "genename", "chromosome"}
+)
 #: Cells without a value.
-_MISSING = ("", "NA", "NaN", "null")
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,50 @@ class ExpressionMatrix:
     samples : tuple of str
         Names of the columns.
     genes : dict of str to numpy.ndarray of shape (n_samples,)
-        By measure, as written; NaN missing.
+        By measure, as written; NaN missing, and where the value is infinite, as the logarithm of 0 is.
     """
 
     name: str
     samples: tuple[str, ...]
     genes: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class ZScores:
+    """Standardised expression.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame of shape (n_patients, n_genes)
+        By patient, under the ids of the measures.
+    left_out : tuple of str
+        Measures without spread, or with too few values.
+    """
+
+    table: pd.DataFrame
+    left_out: tuple[str, ...]
+
+    def note(self, name: str, reference: str) -> Fault:
+        """Tell what was read.
+
+        Parameters
+        ----------
+        name : str
+            The file.
+        reference : str
+            Whom the z-scores refer to.
+
+        Returns
+        -------
+        Fault
+        """
+        left = f"; left out without spread or with fewer than {_FEWEST} values: {', '.join(self.left_out)}"
+        return rules.EXPRESSION_READ.fault(
+            number=self.table.shape[1],
+            file=name,
+            patients=len(self.table),
+            reference=reference + (left if self.left_out else ""),
+        )
 
 
 def measured_genes() -> dict[str, str]:
@@ -69,13 +115,13 @@ def measured_genes() -> dict[str, str]:
 
 
 def read_matrix(path: Path) -> ExpressionMatrix:
-    """Read the catalogue's genes of a matrix; of a gene given twice the first row counts.
+    """Read the catalogue's genes of a matrix; of a gene given twice the row with the higher mean counts.
 
     Parameters
     ----------
     path : pathlib.Path
-        CSV or TSV, packed or not. The first column holds gene symbols, also as SYMBOL|ENTREZ; other columns that are no
-        samples (Entrez ids, cytobands) do no harm.
+        CSV or TSV, packed or not. The first column holds gene symbols, also as SYMBOL|ENTREZ; columns that describe the
+        gene (Entrez id, cytoband) are no samples.
 
     Returns
     -------
@@ -88,17 +134,30 @@ def read_matrix(path: Path) -> ExpressionMatrix:
     """
     header, rows = _genes(path)
     if not rows:
-        raise InputError("no row is a gene of the catalogue.", where=path.name, mend="Rows must be HGNC symbols.")
-    # A column without a single number describes the genes: Entrez ids may stay, no patient is called so.
-    kept = [p for p in range(len(header)) if any(_is_number(cells[p]) for cells in rows.values())]
-    values = {measure: _numbers([cells[p] for p in kept], path) for measure, cells in rows.items()}
-    return ExpressionMatrix(path.name, tuple(header[p] for p in kept), values)
+        wide = sum(name.partition("|")[0].strip().upper() in measured_genes() for name in header)
+        mend = "Turn it round: it has genes in columns." if wide else "Rows must be HGNC symbols, columns samples."
+        raise InputError("no row is a gene of the catalogue.", where=path.name, mend=mend)
+    kept = [
+        p
+        for p, name in enumerate(header)
+        if _loose(name) not in _OF_THE_GENE and any(_is_number(cells[p]) for found in rows.values() for cells in found)
+    ]
+    genes = {}
+    for measure, found in rows.items():
+        values = [_numbers([cells[p] for p in kept], path) for cells in found]
+        genes[measure] = max(values, key=lambda v: float(np.nanmean(v)) if np.isfinite(v).any() else -np.inf)
+    return ExpressionMatrix(path.name, tuple(header[p] for p in kept), genes)
 
 
 def z_scores(
-    matrix: ExpressionMatrix, patient_of: Mapping[int, str], scale: Scale = "log2", *, as_they_are: bool = False
-) -> pd.DataFrame:
-    """Average the samples of a patient, and standardise each gene over the patients.
+    matrix: ExpressionMatrix,
+    patient_of: Mapping[int, str],
+    scale: Scale = "log2",
+    *,
+    platform_of: Mapping[int, str] | None = None,
+    as_they_are: bool = False,
+) -> ZScores:
+    """Average the samples of a patient, and standardise each gene over the patients, within each platform.
 
     Parameters
     ----------
@@ -106,28 +165,40 @@ def z_scores(
     patient_of : mapping of int to str
         Patient of each column of the matrix that counts: the reference population.
     scale : {"log2", "linear"}
+    platform_of : mapping of int to str, optional
+        Platform of each column; a patient on two has the mean of both z-scores.
     as_they_are : bool, default False
         The values are z-scores already.
 
     Returns
     -------
-    pandas.DataFrame of shape (n_patients, n_genes)
-        Under the ids of the measures; without genes that have no spread or fewer than 10 values.
+    ZScores
 
     Raises
     ------
     InputError
         The values are not on the scale.
     """
-    columns = np.array(sorted(patient_of))
-    of_patient = [patient_of[int(j)] for j in columns]
-    chosen = pd.DataFrame({m: v[columns] for m, v in matrix.genes.items()})
+    columns = np.array(sorted(patient_of), dtype=np.intp)
+    chosen = pd.DataFrame({m: found[columns] for m, found in matrix.genes.items()})
     if not as_they_are:
         chosen = _logged(chosen, scale, matrix.name)
-    table = chosen.groupby(np.array(of_patient, dtype=object), sort=False).mean()
-    enough = table.columns[(table.notna().sum() >= (1 if as_they_are else _FEWEST)) & (table.std() > 0)]
-    kept = table[enough]
-    return kept.round(6) if as_they_are else ((kept - kept.mean()) / kept.std()).round(6)
+    patients = np.array([patient_of[int(j)] for j in columns], dtype=object)
+    platforms = np.array([(platform_of or {}).get(int(j), "") for j in columns], dtype=object)
+    parts = []
+    for platform in dict.fromkeys(platforms):
+        own = platforms == platform
+        averages = chosen[own].groupby(patients[own], sort=False).mean()
+        parts.append(averages if as_they_are else _standardised(averages))
+    table = pd.concat(parts).groupby(level=0, sort=False).mean() if len(parts) > 1 else parts[0]
+    kept = [c for c in table.columns if table[c].notna().any()]
+    return ZScores(table[kept].round(6), tuple(str(c) for c in table.columns if c not in kept))
+
+
+def _standardised(averages: pd.DataFrame) -> pd.DataFrame:
+    enough = (averages.notna().sum() >= _FEWEST) & (averages.std() > 0)
+    scores = (averages - averages.mean()) / averages.std()
+    return scores.where(np.broadcast_to(enough.to_numpy(), scores.shape), np.nan)
 
 
 def _logged(values: pd.DataFrame, scale: Scale, name: str) -> pd.DataFrame:
@@ -146,40 +217,70 @@ def _logged(values: pd.DataFrame, scale: Scale, name: str) -> pd.DataFrame:
     return values
 
 
-def read_expression(path: Path, samples: pd.DataFrame, patient: pd.Series[str], scale: Scale = "log2") -> pd.DataFrame:
-    """Read the catalogue's genes of a GEO series, average a patient's samples, and standardise over the patients.
+def places_in_series(matrix: ExpressionMatrix, samples: pd.DataFrame, patient: pd.Series[str]) -> dict[int, int]:
+    """Find the columns of a matrix that are samples of a GEO series: by title, accession, or the patient.
 
     Parameters
     ----------
-    path : pathlib.Path
-        Gene-level matrix, as for `read_matrix`.
+    matrix : ExpressionMatrix
     samples : pandas.DataFrame of shape (n_samples, any)
-        With `title` and `geo_accession`, by which the columns of the file are known.
+        With `title` and `geo_accession`.
     patient : pandas.Series of shape (n_samples,)
         Patient of each sample.
-    scale : {"log2", "linear"}
 
     Returns
     -------
-    pandas.DataFrame of shape (n_patients, n_genes)
-        z-scores by patient, under the ids of the measures; the reference population is these patients.
+    dict of int to int
+        Row of `samples` by position of the column.
 
     Raises
     ------
     InputError
-        No column is a sample, no row a gene of the catalogue, or the values are not on the scale.
+        No column is a sample.
     """
-    matrix = read_matrix(path)
-    known = _known_by(samples)
-    by_patient = patient.reset_index(drop=True)
-    places = {j: by_patient[known[key]] for j, name in enumerate(matrix.samples) if (key := _key(name)) in known}
-    # The gene-level file of a series may name its columns by the patient.
-    places = places or samples_of_patients(matrix, list(dict.fromkeys(by_patient)))
-    if not places:
-        raise InputError(
-            "no column is a sample of the series.", where=path.name, mend="Name the gene-level matrix of this series."
-        )
-    return z_scores(matrix, places, scale)
+    for names in (samples.get("title"), samples.get("geo_accession"), patient):
+        if names is not None:
+            rows = {str(name): row for row, name in reversed(list(enumerate(names)))}
+            found = {p: rows[name] for p, name in known_columns(matrix.samples, list(rows)).items()}
+            if found:
+                return found
+    raise InputError(
+        "no column is a sample of the series.", where=matrix.name, mend="Name the gene-level matrix of this series."
+    )
+
+
+def known_columns(columns: Sequence[str], names: Sequence[str]) -> dict[int, str]:
+    """Find columns by name: as written, as R writes it, or without signs where that leaves no doubt.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    names : sequence of str
+        What columns may be called.
+
+    Returns
+    -------
+    dict of int to str
+        Name by position of the column.
+    """
+    wanted = {name.strip(): name for name in names}
+    by_r, loosely = _unambiguous(names, _r_name), _unambiguous(names, _loose)
+    once = Counter(_loose(column) for column in columns)
+    found = {}
+    for position, column in enumerate(columns):
+        name = wanted.get(column.strip()) or by_r.get(column.strip())
+        if name is None and once[_loose(column)] == 1:
+            name = loosely.get(_loose(column))
+        if name is not None:
+            found[position] = name
+    return found
+
+
+def _unambiguous(names: Iterable[str], form: object) -> dict[str, str]:
+    assert callable(form)
+    formed = [(form(name), name) for name in names]
+    times = Counter(key for key, _ in formed)
+    return {key: name for key, name in formed if times[key] == 1}
 
 
 def samples_of_patients(matrix: ExpressionMatrix, patients: Sequence[str]) -> dict[int, str]:
@@ -198,16 +299,14 @@ def samples_of_patients(matrix: ExpressionMatrix, patients: Sequence[str]) -> di
     dict of int to str
         Patient by position of the column; empty where none is known.
     """
-    known = {_key(patient): patient for patient in patients}
-    found: dict[int, str] = {}
+    found = known_columns(matrix.samples, patients)
+    by_barcode = {patient.strip().upper(): patient for patient in patients}
     kind: dict[str, int] = {}
     for position, name in enumerate(matrix.samples):
         barcode = _BARCODE.match(name.strip().replace(".", "-"))
-        if barcode is None or _key(name) in known:
-            if _key(name) in known:
-                found[position] = known[_key(name)]
+        if barcode is None or position in found:
             continue
-        patient, tissue = known.get(_key(barcode[1])), int(barcode[2])
+        patient, tissue = by_barcode.get(barcode[1].upper()), int(barcode[2])
         if patient is None or tissue >= _FIRST_NORMAL_TYPE or kind.get(patient, tissue) < tissue:
             continue
         if kind.get(patient, tissue) > tissue:
@@ -217,22 +316,24 @@ def samples_of_patients(matrix: ExpressionMatrix, patients: Sequence[str]) -> di
     return found
 
 
-def _genes(path: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """Header without its first cell, and the cells of each gene wanted."""
+def _genes(path: Path) -> tuple[list[str], dict[str, list[list[str]]]]:
+    """Header without its first cell, and the rows of each gene wanted."""
     wanted = measured_genes()
     delimiter = "," if ".csv" in path.suffixes else "\t"
-    rows: dict[str, list[str]] = {}
+    rows: dict[str, list[list[str]]] = {}
     try:
         with closing(open_bytes(path, Limits.from_environment())) as stream:
             lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=delimiter)
             first = next((cells for cells in lines if cells and not cells[0].startswith("#")), [])
             for cells in lines:
                 measure = wanted.get(cells[0].partition("|")[0].strip().upper()) if cells else None
-                if measure and measure not in rows:
-                    rows[measure] = cells[1:]
+                if measure:
+                    rows.setdefault(measure, []).append(cells[1:])
+    except FileNotFoundError as error:
+        raise InputError("there is no such file.", where=str(path), mend="Check the name.") from error
     except (OSError, EOFError, csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"it cannot be read ({error}).", where=path.name, mend="Download it again.") from error
-    width = {len(cells) for cells in rows.values()}
+    width = {len(cells) for found in rows.values() for cells in found}
     # R leaves the name of the first column out.
     header = first if width == {len(first)} else first[1:]
     if rows and width != {len(header)}:
@@ -240,29 +341,29 @@ def _genes(path: Path) -> tuple[list[str], dict[str, list[str]]]:
     return header, rows
 
 
-def _known_by(samples: pd.DataFrame) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for column in ("title", "geo_accession"):
-        if column in samples:
-            for row, name in enumerate(samples[column]):
-                found.setdefault(_key(name), row)
-    return found
+def _r_name(name: str) -> str:
+    """Name of a column as R's make.names leaves it."""
+    dotted = re.sub(r"[^A-Za-z0-9._]", ".", name.strip())
+    return dotted if re.match(r"[A-Za-z]|\.(?!\d)", dotted) else f"X{dotted}"
 
 
-def _key(name: str) -> str:
-    """Name of a sample as R and others leave it: an X before a digit, dots for signs."""
+def _loose(name: str) -> str:
+    """Name without signs and case, and without the X that R puts before a digit."""
     return re.sub(r"[^a-z0-9]", "", re.sub(r"^X(?=\d)", "", name.strip()).lower())
 
 
 def _is_number(cell: str) -> bool:
     try:
-        return cell.strip() in _MISSING or np.isfinite(float(cell))
+        return cell.strip().lower() in _MISSING or not np.isnan(float(cell))
     except ValueError:
         return False
 
 
 def _numbers(cells: list[str], path: Path) -> NDArray[np.float64]:
     try:
-        return np.array([float(c) if c.strip() not in _MISSING else np.nan for c in cells])
+        found = np.array([float(c) if c.strip().lower() not in _MISSING else np.nan for c in cells])
     except ValueError as error:
-        raise InputError(f"a value is no number ({error}).", where=path.name, mend="Download it again.") from error
+        raise InputError(
+            f"a value is no number ({error}).", where=path.name, mend="Leave cells without a value empty, or NA."
+        ) from error
+    return np.where(np.isinf(found), np.nan, found)

@@ -12,15 +12,18 @@ import hashlib
 import io
 import re
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
+from features import fault_rules as rules
 from features.errors import InputError
 from features.faults import shown
 from features.limits import Limits
-from features.public.gene_expression import read_expression
+from features.public.gene_expression import places_in_series, read_matrix, z_scores
+from features.public.sampling_time import no_baseline
 from features.tables.packed_file import open_bytes
 from features.tables.text_column import is_missing_word
 from features.tables.text_table import frame_table
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from features.cohort import Fault
     from features.mapping_file import RowSelection
     from features.public.gene_expression import Scale
     from features.tables.text_table import TextTable
@@ -142,7 +146,7 @@ def _read_one(path: Path, digest: hashlib._Hash) -> tuple[str, pd.DataFrame]:
         elif key.startswith(_CHARACTERISTICS):
             counts.add(len(cells))
             for position, cell in enumerate(cells):
-                name, separator, value = cell.partition(": ")
+                name, separator, value = cell.partition(":")
                 if separator:
                     _put(columns, name.strip(), position, value.strip(), len(cells))
     if len(counts) != 1 or not accession:
@@ -216,10 +220,44 @@ def patients_of(
         raise InputError("no sample is left.", where=series.accession, mend="Look at keep_rows of the mapping.")
     samples = samples.reset_index(drop=True)
     key = next((c for c in samples.columns.astype(str) if _PATIENT_KEY.match(c)), "geo_accession")
+    notes: list[Fault] = []
+    if keep is None:
+        samples = _baseline(samples, key, notes)
     together = samples.groupby(samples[key].to_numpy(), sort=False).agg(_joined)
     if expression is not None:
-        together = together.join(read_expression(expression, samples, samples[key], scale))
-    return frame_table(together.reset_index(drop=True), series.accession)
+        together = together.join(_expression(expression, samples, key, scale, notes))
+    if key == "geo_accession":
+        # Nothing tells the patients apart but the samples.
+        together.insert(0, "patient_id", together.index.astype("str"))
+    table = frame_table(together.reset_index(drop=True), series.accession)
+    return replace(table, notes=(*table.notes, *notes))
+
+
+def _baseline(samples: pd.DataFrame, key: str, notes: list[Fault]) -> pd.DataFrame:
+    """Leave out samples that a characteristic tells to be of a later time."""
+    later = np.zeros(len(samples), dtype=bool)
+    for name in samples.columns:
+        if name not in (key, "title", "geo_accession", "platform"):
+            later |= np.array(no_baseline(samples[name].tolist(), samples[key].tolist()), dtype=bool)
+    if later.all():
+        notes.append(rules.ALL_AFTER_TREATMENT.fault())
+        return samples
+    if later.any():
+        notes.append(rules.AFTER_TREATMENT.fault(number=int(later.sum())))
+    return samples[~later].reset_index(drop=True)
+
+
+def _expression(path: Path, samples: pd.DataFrame, key: str, scale: Scale, notes: list[Fault]) -> pd.DataFrame:
+    matrix = read_matrix(path)
+    rows = places_in_series(matrix, samples, samples[key])
+    patient_of = {position: str(samples[key].iloc[row]) for position, row in rows.items()}
+    platforms = samples["platform"] if "platform" in samples else pd.Series([""] * len(samples))
+    platform_of = {position: str(platforms.iloc[row]) for position, row in rows.items()}
+    scores = z_scores(matrix, patient_of, scale, platform_of=platform_of)
+    several = len(set(platform_of.values()))
+    where = "over the patients of the series" + (f", within each of {several} platforms" if several > 1 else "")
+    notes.append(scores.note(matrix.name, where))
+    return scores.table
 
 
 def _joined(cells: pd.Series) -> str:

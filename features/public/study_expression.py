@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features import fault_rules as rules
+import numpy as np
+
 from features.errors import InputError
 from features.public.gene_expression import LARGEST_LOG2, ExpressionMatrix, read_matrix, z_scores
 
@@ -25,7 +26,7 @@ def read_study_expression(study: StudyFolder, samples: Sequence[str]) -> tuple[d
     ----------
     study : StudyFolder
     samples : sequence of str
-        Every sample of the study: the reference population, as far as it was profiled.
+        Samples that were kept: the reference population, as far as it was profiled.
 
     Returns
     -------
@@ -46,18 +47,18 @@ def read_study_expression(study: StudyFolder, samples: Sequence[str]) -> tuple[d
     places = {position: name for position, name in enumerate(matrix.samples) if name in wanted}
     if not places:
         return {}, []
-    table = z_scores(matrix, places, "linear" if _is_linear(matrix) else "log2", as_they_are=kind == "expression_z")
+    linear = kind == "expression" and _is_linear(matrix, places)
+    scores = z_scores(matrix, places, "linear" if linear else "log2", as_they_are=kind == "expression_z")
+    table = scores.table
     columns = {str(m): {str(s): repr(float(v)) for s, v in table[m].dropna().items()} for m in table.columns}
     if not columns:
         return {}, []
-    reference = "as the study gives them" if kind == "expression_z" else "over all samples of the study"
-    scaled = ", on log2(1 + x) of the linear values" if kind == "expression" and _is_linear(matrix) else ""
-    note = rules.EXPRESSION_READ.fault(
-        number=len(columns), file=matrix.name, patients=len(table), reference=reference + scaled
-    )
-    return columns, [note]
+    reference = "as the study gives them" if kind == "expression_z" else "over the samples that were kept"
+    scaled = ", on log2(1 + x) of the linear values" if linear else ""
+    return columns, [scores.note(matrix.name, reference + scaled)]
 
 
-def _is_linear(matrix: ExpressionMatrix) -> bool:
-    """Whether values are too large for a log scale, as RSEM and TPM are."""
-    return any(bool((values > LARGEST_LOG2).any()) for values in matrix.genes.values())
+def _is_linear(matrix: ExpressionMatrix, places: dict[int, str]) -> bool:
+    """Whether values are too large for a log scale, as RSEM and TPM are; a negative one is a logarithm."""
+    values = np.concatenate([found[list(places)] for found in matrix.genes.values()])
+    return bool(np.nanmax(values, initial=0.0) > LARGEST_LOG2 and np.nanmin(values, initial=0.0) >= 0.0)

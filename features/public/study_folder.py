@@ -173,6 +173,6 @@ def data_lines(path: Path) -> Iterator[list[str]]:
 def _lines(path: Path, limits: Limits) -> Iterator[str]:
     import io
 
-    with open_bytes(path, limits) as stream, io.TextIOWrapper(stream, encoding="utf-8", errors="replace") as text:
+    with open_bytes(path, limits) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace") as text:
         for line in text:
             yield line.rstrip("\n")

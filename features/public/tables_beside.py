@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from features import fault_rules as rules
 from features.errors import InputError
 from features.public.alterations import Calls, mutated, read_variant
 from features.tables.table_file import read_table
-from features.tables.text_table import refuse
+from features.tables.text_table import refuse, with_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +61,7 @@ def join_beside(table: TextTable, source: Path, mapping: TableMapping) -> tuple[
         else:
             columns |= _columns(further, beside, ids)
     added = {name: cells for name, cells in columns.items() if name not in table.columns}
-    return _with_columns(table, added), msgspec.structs.replace(mapping, columns=entries)
+    return with_columns(table, added), msgspec.structs.replace(mapping, columns=entries)
 
 
 def with_measures(table: TextTable, values: pd.DataFrame) -> TextTable:
@@ -81,12 +79,7 @@ def with_measures(table: TextTable, values: pd.DataFrame) -> TextTable:
     """
     by_row = values.reindex(table.rows)
     texts = {str(m): ["" if np.isnan(v) else repr(float(v)) for v in by_row[m]] for m in values.columns}
-    return _with_columns(table, texts)
-
-
-def _with_columns(table: TextTable, columns: dict[str, list[str]]) -> TextTable:
-    cells = tuple(pa.chunked_array([pa.array(texts, type=pa.large_string())]) for texts in columns.values())
-    return replace(table, columns=(*table.columns, *columns), cells=(*table.cells, *cells))
+    return with_columns(table, texts)
 
 
 def _texts(table: TextTable, column: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from features import fault_rules as rules
 from features.faults import CohortRejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -69,6 +69,23 @@ class TextTable:
         """Cells of one column at some rows, as written; absent ones are ""."""
         chosen: list[str] = pc.fill_null(self.cells[column].take(positions), "").to_pylist()
         return chosen
+
+
+def with_columns(table: TextTable, columns: Mapping[str, Sequence[str]]) -> TextTable:
+    """Add columns of text to a table.
+
+    Parameters
+    ----------
+    table : TextTable
+    columns : mapping of str to sequence of str
+        One cell per row, by name.
+
+    Returns
+    -------
+    TextTable
+    """
+    cells = tuple(pa.chunked_array([pa.array(texts, type=pa.large_string())]) for texts in columns.values())
+    return replace(table, columns=(*table.columns, *columns), cells=(*table.cells, *cells))
 
 
 def refuse(name: str, rule: Rule, **details: Any) -> CohortRejectedError:
