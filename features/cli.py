@@ -133,6 +133,7 @@ def import_(
     help="Population that z-scores refer to: as each file has them, or each cohort's HER2-positive patients.",
 )
 @click.option("--prefix-ids", is_flag=True, help="Put the cohort's name before each patient id.")
+@click.option("--mixed-origins", is_flag=True, help="Allow simulated patients beside measured ones.")
 @click.option("--report", type=_FILE, help="Folder for the harmonisation report (HTML and JSON).")
 def merge(
     files: tuple[Path, ...],
@@ -140,12 +141,22 @@ def merge(
     names: tuple[str, ...],
     reference: Literal["own", "her2-positive"],
     prefix_ids: bool,
+    mixed_origins: bool,
     report: Path | None,
 ) -> None:
     """Put the cohort FILES together, every clash named, with a report of what was mapped, lost and unlike."""
     from features.merged_file import merge_files
 
-    for line in merge_files(files, output, names=names, reference=reference, prefix_ids=prefix_ids, report=report):
+    lines = merge_files(
+        files,
+        output,
+        names=names,
+        reference=reference,
+        prefix_ids=prefix_ids,
+        mixed_origins=mixed_origins,
+        report=report,
+    )
+    for line in lines:
         click.echo(line)
 
 
@@ -221,6 +232,7 @@ def simulate(
     names = [name.strip() for name in adcs.split(",")] if adcs else None
     if covariates:
         given = {"--patients": patients, "--trial": trial, "--missing": missing, "--shift": shift or None}
+        given["--sites"] = sites if sites != 1 else None
         _not_with_covariates(context, [option for option, value in given.items() if value is not None])
         written = _simulate_responses(covariates, output, seed, truth, oracle, world, names, setting)
     elif patients is None:
@@ -274,9 +286,12 @@ def _simulate_responses(
     from features.cohort_file import read_cohort
     from features.synthetic.semi_synthetic import write_semi_synthetic
 
-    return write_semi_synthetic(
+    written, doubts = write_semi_synthetic(
         output, read_cohort(covariates), seed, world=world, adcs=adcs, setting=setting, truth=truth, oracle=oracle
     )
+    for doubt in doubts:
+        click.echo(doubt, err=True)
+    return written
 
 
 @cohort.command("calibrate-report")

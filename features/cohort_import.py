@@ -17,12 +17,12 @@ from features.cohort_writer import check_output, writable, write_cohort_file
 from features.column_names import measure_names, normalise_name
 from features.errors import InputError
 from features.faults import listed
-from features.harmonise import references_of
 from features.mapping_file import ColumnMapping, TableMapping, load_mapping, mapping_of_series
 from features.public.cbioportal import read_study
 from features.public.gene_expression import SCALES, read_matrix, samples_of_patients, z_scores
 from features.public.geo import patients_of, read_series, series_files
 from features.public.tables_beside import join_beside, with_measures
+from features.reference_population import references_of
 from features.tables.table_file import digest, read_table
 from features.whole_file import whole_file
 
@@ -83,7 +83,7 @@ def import_cohort(
         If the file cannot be written; nothing half is left behind.
     """
     source, output = Path(source), Path(output)
-    check_output(output)
+    check_output(output, inputs=[source, Path(expression) if expression else None])
     chosen = load_mapping(mapping) if isinstance(mapping, str | Path) else mapping
     received = _known_adc(adc) if adc is not None else None
     gene_level = _GeneLevel(Path(expression), expression_scale) if expression is not None else None

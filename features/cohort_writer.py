@@ -21,7 +21,7 @@ from features.tables.table_file import suffix_of
 from features.whole_file import whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from features.cohort import Cohort
 
@@ -93,18 +93,30 @@ def write_cohort_file(patients: pd.DataFrame, path: Path) -> None:
             _write_text(patients, temporary, "\t" if suffix.startswith(".tsv") else ",", packed=suffix.endswith(".gz"))
 
 
-def check_output(path: Path) -> None:
-    """Refuse an output name whose suffix names no format, before any work is done.
+def check_output(path: Path, *, inputs: Sequence[Path | None] = (), any_format: bool = False) -> None:
+    """Refuse an output whose suffix names no format, or that is an input, before any work is done.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    inputs : sequence of pathlib.Path or None
+        Files that the output is made from.
+    any_format : bool, default False
+        It is no cohort file.
 
     Raises
     ------
     InputError
     """
-    if suffix_of(path) not in WRITTEN_SUFFIXES:
+    if not any_format and suffix_of(path) not in WRITTEN_SUFFIXES:
         raise InputError(
             f"'{suffix_of(path) or path.name}' is not a format that adcr writes.",
             where=str(path),
             mend=f"Use one of {', '.join(WRITTEN_SUFFIXES)}.",
+        )
+    if any(source is not None and source.resolve() == path.resolve() for source in inputs):
+        raise InputError(
+            "the output would replace the file that it is made from.", where=str(path), mend="Name another."
         )
 
 

@@ -345,8 +345,21 @@ REFERENCES_DIFFER = Rule(
     "COH151",
     "reject",
     "its z-scores refer to {told}, so that 0 means another tumour in each.",
-    "Use --reference her2-positive, or import them over one population.",
+    "Use --reference her2-positive, which standardises each anew over its HER2-positive patients.",
 )
+LABEL_TWICE = Rule(
+    "COH152",
+    "reject",
+    "{first} and {second} both call patients '{label}'.",
+    "Name each with --name, in the order of the files.",
+)
+ORIGINS_DIFFER = Rule(
+    "COH153",
+    "reject",
+    "the patients are {told}.",
+    "Keep them apart, or use --mixed-origins; all then count as invented.",
+)
+UNMATCHED = Rule("COH154", "flag", "{number:row} of {table} belong to no patient, and were not used.")
 
 #: Every rule by its code.
 RULES: dict[str, Rule] = {

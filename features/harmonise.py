@@ -10,8 +10,8 @@ an average tumour of all, or an average HER2-positive tumour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,49 +23,23 @@ from features.columns.cohort_columns import ORIGIN_COLUMN
 from features.errors import InputError
 from features.faults import CohortRejectedError, listed
 from features.her2_status import her2_status
+from features.reference_population import (
+    POSITIVE,
+    references_of,
+    restandardised,
+    unknown_references,
+    unlike_references,
+    z_columns,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from features.cohort import Cohort, Fault
+    from features.reference_population import Reference, ReferenceChoice
 
-#: Population that z-scores of a merged cohort refer to: each cohort's own, or its HER2-positive patients.
-ReferenceChoice = Literal["own", "her2-positive"]
-STANDARDISED_ANEW = "HER2-positive patients of the cohort"
-_Z = "_z"
-#: From this share of HER2-positive patients on a cohort counts as HER2-positive only, up to this as not selected.
-_ONLY_POSITIVE, _UNSELECTED = 0.95, 0.70
-#: A z-score over fewer patients says nothing.
-_FEWEST = 10
 #: Rows that a clash names before it only counts them.
 _NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What 0 and 1 of a z-score mean in a cohort.
-
-    Attributes
-    ----------
-    column, cohort : str
-    patients : int
-        With a value.
-    mean, spread : float
-        Of the values as they stand: 0 and 1 where the reference is these patients.
-    her2_positive_share : float or None
-        Of those with known HER2 status; None where it is known of too few.
-    population : str
-        "all patients", "HER2-positive patients only", "mostly HER2-positive patients" or "unknown"; where it was
-        standardised anew, "HER2-positive patients of the cohort".
-    """
-
-    column: str
-    cohort: str
-    patients: int
-    mean: float
-    spread: float
-    her2_positive_share: float | None
-    population: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +93,10 @@ def merge_cohorts(
     cohorts: Sequence[Cohort],
     *,
     names: Sequence[str] | None = None,
+    stated: Sequence[Mapping[str, str]] | None = None,
     reference: ReferenceChoice = "own",
     prefix_ids: bool = False,
+    mixed_origins: bool = False,
 ) -> Harmonised:
     """Put cohorts together.
 
@@ -129,12 +105,17 @@ def merge_cohorts(
     cohorts : sequence of Cohort
         At least two, as read.
     names : sequence of str, optional
-        What to call each; the file's name without suffix by default. Fills the column `cohort` where it is empty.
+        What to call each, in the column `cohort` too; by default a file keeps the names it has there, and is called by
+        its own name elsewhere.
+    stated : sequence of mapping of str to str, optional
+        Per cohort: population that z-scores refer to, by column, as its record states it.
     reference : {"own", "her2-positive"}, default "own"
         Population that z-scores refer to: as each cohort has them, or the HER2-positive patients of each cohort, over
         whom they are then standardised anew. A z-score is linear in the measured value, so this loses nothing.
     prefix_ids : bool, default False
         Put the cohort's name before each patient id.
+    mixed_origins : bool, default False
+        Allow simulated patients beside measured ones.
 
     Returns
     -------
@@ -155,17 +136,23 @@ def merge_cohorts(
             mend="Name them with --name, one per file.",
         )
     notes: list[str] = []
-    parts = [_part(c, name, prefix_ids=prefix_ids) for c, name in zip(cohorts, called, strict=True)]
+    parts = [
+        _part(c, name, relabel=bool(names), prefix_ids=prefix_ids) for c, name in zip(cohorts, called, strict=True)
+    ]
+    records: Sequence[Mapping[str, str]] = stated or [{}] * len(cohorts)
+    clashes = [*_patients_twice(parts, cohorts, called), *_labels_twice(parts, called)]
+    if not mixed_origins:
+        clashes += _mixed(cohorts, called)
     if reference == "her2-positive":
-        parts = [_restandardised(part, name, notes) for part, name in zip(parts, called, strict=True)]
-    references = tuple(r for part, name in zip(parts, called, strict=True) for r in references_of(part, name))
-    clashes = _patients_twice(parts, cohorts, called)
-    if reference == "own":
-        clashes += _unlike_references(references)
-    else:
-        references = tuple(replace(r, population=STANDARDISED_ANEW) for r in references)
+        parts = [restandardised(part, name, notes) for part, name in zip(parts, called, strict=True)]
+        records = [dict.fromkeys(z_columns(part), POSITIVE) for part in parts]
+    references = tuple(
+        r for part, name, known in zip(parts, called, records, strict=True) for r in references_of(part, name, known)
+    )
+    clashes += unlike_references(references)
     if clashes:
         raise CohortRejectedError(" + ".join(called), clashes)
+    notes += unknown_references(references)
     parts = _apart(parts, cohorts, called, notes)
     return Harmonised(
         patients=_stacked(parts),
@@ -183,125 +170,48 @@ def _stem(name: str) -> str:
     return name
 
 
-def _part(cohort: Cohort, name: str, *, prefix_ids: bool) -> pd.DataFrame:
+def _part(cohort: Cohort, name: str, *, relabel: bool, prefix_ids: bool) -> pd.DataFrame:
     patients = writable(cohort)
-    given = patients.get("cohort")
-    filled = pd.Series([name] * len(patients), dtype="str")
-    label = filled if given is None else given.fillna(name)
+    given = patients["cohort"].fillna(name) if "cohort" in patients else pd.Series([name] * len(patients), dtype="str")
+    if relabel:
+        # A file of several cohorts keeps them apart.
+        several = len(set(given)) > 1
+        given = pd.Series([f"{name}: {label}" if several else name for label in given], dtype="str")
     if prefix_ids:
         patients["patient_id"] = pd.Series([f"{name}:{i}" for i in patients["patient_id"]], dtype="str")
-    patients["cohort"] = label
+    patients["cohort"] = given
     return patients
 
 
-# -- reference populations ----------------------------------------------------------------------------------------
-
-
-def her2_positive(patients: pd.DataFrame) -> pd.Series[Any]:
-    """Tell who is HER2-positive.
-
-    Parameters
-    ----------
-    patients : pandas.DataFrame
-        Canonical columns.
-
-    Returns
-    -------
-    pandas.Series of float
-        1.0, 0.0 or NaN, by status, else by class, else by IHC 3+ against 0 to 1+.
-    """
-    known = pd.Series(np.nan, index=patients.index)
-    if "her2_ihc" in patients:
-        by_ihc = {"3+": 1.0, "0": 0.0, "ultralow": 0.0, "1+": 0.0}
-        known = patients["her2_ihc"].map(by_ihc).astype("float64")
-    if "her2_class" in patients:
-        stated = patients["her2_class"]
-        known = (stated == "positive").astype("float64").where(stated.notna(), known)
-    if "her2_status" in patients:
-        known = patients["her2_status"].astype("float64").fillna(known)
-    return known
-
-
-def references_of(patients: pd.DataFrame, cohort: str) -> list[Reference]:
-    """Tell what each z-score of a cohort refers to, as far as the patients themselves show it.
-
-    Parameters
-    ----------
-    patients : pandas.DataFrame
-        Canonical columns.
-    cohort : str
-        Its name.
-
-    Returns
-    -------
-    list of Reference
-        One per z-score with any value.
-    """
-    positive = her2_positive(patients)
+def _labels_twice(parts: Sequence[pd.DataFrame], names: Sequence[str]) -> list[Fault]:
+    """Find names of cohorts that two files use: what belongs together then cannot be told."""
     found = []
-    for column in (str(c) for c in patients.columns if str(c).endswith(_Z)):
-        values = pd.to_numeric(patients[column], errors="coerce")
-        with_value = values.notna()
-        if not with_value.any():
-            continue
-        known = positive[with_value].dropna()
-        share = float(known.mean()) if len(known) >= max(_FEWEST, 0.5 * int(with_value.sum())) else None
-        spread = float(values.std()) if with_value.sum() > 1 else 0.0
-        found.append(
-            Reference(column, cohort, int(with_value.sum()), float(values.mean()), spread, share, _population(share))
-        )
+    for i, (first, name) in enumerate(zip(parts, names, strict=True)):
+        for second, other in list(zip(parts, names, strict=True))[i + 1 :]:
+            shared = sorted(set(first["cohort"]) & set(second["cohort"]))
+            if shared:
+                found.append(rules.LABEL_TWICE.fault(column="cohort", label=shared[0], first=name, second=other))
     return found
 
 
-def _population(share: float | None) -> str:
-    if share is None:
-        return "unknown"
-    if share >= _ONLY_POSITIVE:
-        return "HER2-positive patients only"
-    return "all patients" if share <= _UNSELECTED else "mostly HER2-positive patients"
-
-
-def _restandardised(patients: pd.DataFrame, name: str, notes: list[str]) -> pd.DataFrame:
-    positive = her2_positive(patients) == 1.0
-    changed = patients.copy()
-    for column in [str(c) for c in patients.columns if str(c).endswith(_Z)]:
-        values = pd.to_numeric(patients[column], errors="coerce")
-        of_reference = values[positive & values.notna()]
-        if len(of_reference) < _FEWEST or not of_reference.std() > 0:
-            changed[column] = np.nan
-            notes.append(
-                f"{name}: {column} left out, because fewer than {_FEWEST} HER2-positive patients have a value to "
-                "standardise over."
-            )
-            continue
-        changed[column] = ((values - of_reference.mean()) / of_reference.std()).round(6)
-        notes.append(f"{name}: {column} standardised over its {len(of_reference)} HER2-positive patients.")
-    return changed
-
-
-def _unlike_references(references: Sequence[Reference]) -> list[Fault]:
-    found = []
-    for column in dict.fromkeys(r.column for r in references):
-        by_population: dict[str, list[str]] = {}
-        for r in references:
-            if r.column == column and r.population != "unknown":
-                by_population.setdefault(r.population, []).append(r.cohort)
-        if len(by_population) > 1 and "HER2-positive patients only" in by_population:
-            told = "; ".join(f"{population} in {listed(names)}" for population, names in by_population.items())
-            found.append(rules.REFERENCES_DIFFER.fault(column=column, told=told))
-    return found
-
-
-# -- patients and columns -----------------------------------------------------------------------------------------
+def _mixed(cohorts: Sequence[Cohort], names: Sequence[str]) -> list[Fault]:
+    by_kind: dict[str, list[str]] = {}
+    for cohort, name in zip(cohorts, names, strict=True):
+        by_kind.setdefault(cohort.source.kind, []).append(name)
+    if len(by_kind) < 2:
+        return []
+    told = "; ".join(f"{kind} in {listed(of_kind)}" for kind, of_kind in by_kind.items())
+    return [rules.ORIGINS_DIFFER.fault(told=told)]
 
 
 def _patients_twice(parts: Sequence[pd.DataFrame], cohorts: Sequence[Cohort], names: Sequence[str]) -> list[Fault]:
     found = []
     for i, (first, name) in enumerate(zip(parts, names, strict=True)):
         for j in range(i + 1, len(parts)):
-            shared = set(first["patient_id"]) & set(parts[j]["patient_id"])
+            mine, theirs = (part["patient_id"].str.strip().str.casefold() for part in (first, parts[j]))
+            shared = set(mine) & set(theirs)
             if shared:
-                here = [cohorts[i].rows[p] for p in np.flatnonzero(first["patient_id"].isin(shared))]
+                here = [cohorts[i].rows[p] for p in np.flatnonzero(mine.isin(shared))]
                 rows = ", ".join(map(str, here[:_NAMED])) + (" ..." if len(here) > _NAMED else "")
                 found.append(rules.PATIENT_TWICE.fault(number=len(shared), first=name, rows=rows, second=names[j]))
     return found

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from features.cohort_file import read_cohort
 from features.cohort_writer import check_output, write_cohort_file
 from features.harmonisation_report import harmonisation_document
 from features.harmonise import merge_cohorts
+from features.reference_population import UNKNOWN
 from features.report.files import HTML_FILE, require_free_report, write_report
+from features.tables.table_file import digest
+from features.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from features.cohort import Cohort
-    from features.harmonise import ReferenceChoice
+    from features.harmonise import Harmonised
+    from features.reference_population import ReferenceChoice
 
 
 def merge_files(
@@ -27,6 +31,7 @@ def merge_files(
     names: Sequence[str] = (),
     reference: ReferenceChoice = "own",
     prefix_ids: bool = False,
+    mixed_origins: bool = False,
     report: Path | None = None,
 ) -> list[str]:
     """Read cohorts, merge them and write the result.
@@ -40,7 +45,7 @@ def merge_files(
     names : sequence of str, optional
         One per file; the files' own names by default.
     reference : {"own", "her2-positive"}
-    prefix_ids : bool
+    prefix_ids, mixed_origins : bool
     report : pathlib.Path, optional
         Folder of the harmonisation report.
 
@@ -56,13 +61,22 @@ def merge_files(
     OutputError
         A file cannot be written.
     """
-    check_output(output)
+    check_output(output, inputs=files)
     if report:
         require_free_report(report)
-    cohorts = [_as_imported(read_cohort(path), path) for path in files]
-    merged = merge_cohorts(cohorts, names=names or None, reference=reference, prefix_ids=prefix_ids)
+    records = [_record(path) for path in files]
+    cohorts = [_as_imported(read_cohort(path), record) for path, record in zip(files, records, strict=True)]
+    merged = merge_cohorts(
+        cohorts,
+        names=names or None,
+        stated=[_stated(c, record) for c, record in zip(cohorts, records, strict=True)],
+        reference=reference,
+        prefix_ids=prefix_ids,
+        mixed_origins=mixed_origins,
+    )
     document = harmonisation_document(merged)
     write_cohort_file(merged.patients, output)
+    _write_record(output, merged)
     lines = [
         f"{name}: {len(c.rows):,} of {c.rows_in:,} rows, {len(c.measured())} biomarker columns"
         for name, c in zip(merged.names, merged.cohorts, strict=True)
@@ -76,19 +90,56 @@ def merge_files(
     return lines
 
 
-def _as_imported(cohort: Cohort, path: Path) -> Cohort:
-    """Name the columns of a file of `adcr cohort import` by those of its source, if the record lies beside it."""
-    record = path.with_name(f"{path.name}.import.json")
+def _record(path: Path) -> dict[str, Any]:
+    """Record that `adcr cohort import` or `merge` left beside a file; empty where there is none."""
     try:
-        told = json.loads(record.read_text(encoding="utf-8"))
-        if told["output"]["sha256"] != cohort.source.sha256:
-            return cohort
-        read_from = {entry["column"]: (str(entry["read_from"]), entry["how"]) for entry in told["columns"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        # A record that is absent or no longer of this file tells nothing.
+        told = json.loads(path.with_name(f"{path.name}.import.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_of(record: dict[str, Any], cohort: Cohort) -> bool:
+    """Whether a record is of this file as it is now."""
+    output = record.get("output")
+    return isinstance(output, dict) and output.get("sha256") == cohort.source.sha256
+
+
+def _as_imported(cohort: Cohort, record: dict[str, Any]) -> Cohort:
+    """Name the columns of a file of `adcr cohort import` by those of its source."""
+    if not _is_of(record, cohort):
         return cohort
+    read_from = {
+        entry["column"]: (str(entry["read_from"]), entry["how"])
+        for entry in record.get("columns", ())
+        if isinstance(entry, dict) and {"column", "read_from", "how"} <= set(entry)
+    }
     columns = tuple(
         replace(c, name=read_from[c.column_id][0], how=read_from[c.column_id][1]) if c.column_id in read_from else c
         for c in cohort.columns
     )
     return replace(cohort, columns=columns)
+
+
+def _stated(cohort: Cohort, record: dict[str, Any]) -> dict[str, str]:
+    """Tell what z-scores refer to by the record; where its cohorts differ nothing is stated."""
+    found: dict[str, set[str]] = {}
+    for entry in record.get("references", ()) if _is_of(record, cohort) else ():
+        if isinstance(entry, dict) and entry.get("population") not in (None, UNKNOWN):
+            found.setdefault(str(entry.get("column")), set()).add(str(entry["population"]))
+    return {column: populations.pop() for column, populations in found.items() if len(populations) == 1}
+
+
+def _write_record(output: Path, merged: Harmonised) -> None:
+    """Keep what z-scores refer to beside the file, for the next merge."""
+    record = {
+        "cohorts": [
+            {"name": name, "file": cohort.source.name, "sha256": cohort.source.sha256, "rows": len(cohort.rows)}
+            for name, cohort in zip(merged.names, merged.cohorts, strict=True)
+        ],
+        "references": [asdict(reference) for reference in merged.references],
+        "notes": list(merged.notes),
+        "output": {"name": output.name, "sha256": digest(output), "rows": len(merged.patients)},
+    }
+    target = output.with_name(f"{output.name}.import.json")
+    write_whole(target, json.dumps(record, indent=2, ensure_ascii=False) + "\n")

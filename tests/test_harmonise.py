@@ -15,7 +15,8 @@ import adcr
 from features.cohort_file import cohort_from_table, read_cohort
 from features.cohort_import import import_cohort
 from features.faults import CohortRejectedError
-from features.harmonise import her2_positive, merge_cohorts, references_of, stated_status
+from features.harmonise import merge_cohorts, stated_status
+from features.reference_population import her2_positive, references_of
 from features.side_by_side import compare_cohorts
 
 if TYPE_CHECKING:
@@ -72,14 +73,48 @@ def test_a_patient_of_two_cohorts_is_a_clash_that_names_rows_and_no_id() -> None
 
 def test_z_scores_over_unlike_populations_clash_and_are_standardised_anew_on_request() -> None:
     parts = [cohort("all.csv", 0, 200, positive=0.3), cohort("positive.csv", 1000, 60, positive=1.0)]
-    with pytest.raises(CohortRejectedError, match=r"all patients in all; HER2-positive patients only in positive"):
+    with pytest.raises(CohortRejectedError, match=r"all patients in all; HER2-positive patients in positive"):
         merge_cohorts(parts)
     merged = merge_cohorts(parts, reference="her2-positive")
     positive = merged.patients[merged.patients["her2_status"] == 1]
     by_cohort = positive.groupby("cohort")["erbb2_mrna_z"].agg(["mean", "std"])
     assert by_cohort["mean"].abs().max() < 1e-5
     assert by_cohort["std"].to_numpy() == pytest.approx([1.0, 1.0], abs=1e-5)
-    assert {r.population for r in merged.references} == {"HER2-positive patients of the cohort"}
+    assert {r.population for r in merged.references} == {"HER2-positive patients"}
+
+
+def test_values_far_from_zero_were_standardised_over_others_and_clash() -> None:
+    whole = cohort("whole.csv", 0, 200)
+    part = whole.patients[whole.patients["her2_status"] == 1].assign(patient_id=[f"S{i}" for i in range(60)])
+    with pytest.raises(CohortRejectedError, match="other patients than those of the file in part"):
+        merge_cohorts([cohort("own.csv", 500, 60, positive=1.0), cohort_from_table(part, name="part.csv")])
+
+
+def test_a_cohort_of_unknown_status_is_told_as_a_doubt() -> None:
+    unknown = cohort_from_table(table(300, 40, 0.3).drop(columns="her2_status"), name="b.csv")
+    merged = merge_cohorts([cohort("a.csv", 0), unknown])
+    assert any("b: whom erbb2_mrna_z refers to is not known" in note for note in merged.notes)
+
+
+def test_a_name_given_on_the_command_line_is_the_name_of_the_cohort() -> None:
+    parts = [cohort(f"{n}.csv", 100 * i, cohort="Trial") for i, n in enumerate("ab")]
+    with pytest.raises(CohortRejectedError, match="a and b both call patients 'Trial'"):
+        merge_cohorts(parts)
+    merged = merge_cohorts(parts, names=["A", "B"])
+    assert merged.patients["cohort"].value_counts().to_dict() == {"A": 40, "B": 40}
+
+
+def test_simulated_patients_are_not_put_beside_measured_ones_in_silence() -> None:
+    parts = [cohort("a.csv", 0), cohort("b.csv", 100, data_origin="simulated")]
+    with pytest.raises(CohortRejectedError, match="measured in a; simulated in b"):
+        merge_cohorts(parts)
+    assert len(merge_cohorts(parts, mixed_origins=True).patients) == 80
+
+
+def test_an_own_column_that_ends_as_a_score_does_is_left_alone() -> None:
+    parts = [cohort("a.csv", 0, 100, Site_z="north"), cohort("b.csv", 500, 100, positive=1.0)]
+    merged = merge_cohorts(parts, reference="her2-positive")
+    assert (merged.patients["Site_z"][:100] == "north").all()
 
 
 def test_every_clash_is_told_at_once() -> None:
@@ -143,6 +178,21 @@ def test_the_command_writes_a_cohort_that_reads_back_and_a_report(
     assert report["kind"] == "harmonisation"
     assert "70" in dict(report["headline"])["Patients"]
     assert "P38" not in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_a_merge_standardised_over_is_known_to_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, first in (("a", 0), ("b", 500), ("c", 1000)):
+        table(first, 100, 0.3).to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = {n: str(tmp_path / f"{n}.csv") for n in "abcr"}
+    assert adcr.main(["cohort", "merge", paths["a"], paths["b"], "--reference", "her2-positive", "-o", paths["r"]]) == 0
+    assert adcr.main(["cohort", "merge", paths["r"], paths["c"], "-o", str(tmp_path / "x.csv")]) == 2
+    assert "HER2-positive patients in r; all patients in c" in capsys.readouterr().err
+    argv = ["cohort", "merge", paths["r"], paths["c"], "--reference", "her2-positive", "-o", str(tmp_path / "x.csv")]
+    assert adcr.main(argv) == 0
+    assert adcr.main(["cohort", "merge", paths["a"], paths["b"], "-o", paths["a"]]) == 2
+    assert "would replace the file" in capsys.readouterr().err
 
 
 def test_a_clash_leaves_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import adcr
 from features.cohort_file import cohort_from_table, read_cohort
 from features.errors import InputError
 from features.synthetic import simulate_cohort
+from features.synthetic.oracle import bayes_optimal
 from features.synthetic.semi_synthetic import SemiSynthesis
 
 if TYPE_CHECKING:
@@ -69,6 +70,20 @@ def test_the_attainable_probability_is_calibrated_to_the_truth_and_no_sharper(co
     assert together["attainable_probability"].std() < together["true_probability"].std()
     slope = np.polyfit(together["attainable_probability"], together["true_probability"], 1)[0]
     assert slope == pytest.approx(1.0, abs=0.08)
+
+
+def test_nothing_is_attainable_where_patients_cannot_be_told_apart() -> None:
+    table = pd.DataFrame({"patient_id": [f"P{i}" for i in range(300)], "adc": "T-DM1", "her2_ihc": "3+"})
+    truth = SemiSynthesis(cohort_from_table(table, name="a.csv"), 1, setting="metastatic").cohort_and_truth().truth
+    found = bayes_optimal(truth, "attainable_probability").iloc[0]
+    assert found["auroc"] == pytest.approx(0.5, abs=0.04)
+    rate = found["response_rate"]
+    assert found["log_loss"] == pytest.approx(-(rate * np.log(rate) + (1 - rate) * np.log(1 - rate)), abs=0.01)
+
+
+def test_patients_that_were_simulated_already_stay_marked_so() -> None:
+    simulated = cohort_from_table(simulate_cohort(30, 1).patients, name="a.csv")
+    assert set(SemiSynthesis(simulated, 1).cohort_and_truth().patients["data_origin"]) == {"simulated"}
 
 
 def test_donors_are_reported_as_the_patients_were(covariates: Cohort, synthesis: SemiSynthesis) -> None:
@@ -131,6 +146,8 @@ def test_the_command_marks_every_file_and_the_check_says_so(
         (["--patients", "5"], "--patients cannot be combined"),
         (["--trial", "EMILIA", "--shift"], "--trial and --shift cannot"),
         (["--truth", "s.csv"], "cannot share a file"),
+        (["--truth", "real.csv"], "would replace the file"),
+        (["--sites", "3"], "--sites cannot be combined"),
     ],
 )
 def test_what_does_not_go_with_covariates_is_refused(

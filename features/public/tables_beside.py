@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from features.cohort import Fault
     from features.mapping_file import ColumnMapping, TableBeside, TableMapping
     from features.tables.text_table import TextTable
 
@@ -50,10 +52,15 @@ def join_beside(table: TextTable, source: Path, mapping: TableMapping) -> tuple[
         raise refuse(table.name, rules.MISSING_COLUMN, needed=id_column, hint="", meaning="the patient id")
     ids = table.texts(table.columns.index(id_column), np.arange(len(table)))
     columns: dict[str, list[str]] = {}
+    notes: list[Fault] = []
+    known = set(ids)
     entries: dict[str, str | ColumnMapping] = dict(mapping.columns)
     for beside in mapping.beside:
         path = source if beside.sheet else source.with_name(beside.file)
         further = read_table(path, sheet=beside.sheet or None)
+        strangers = sum(key not in known for key in _texts(further, beside.patient))
+        if strangers:
+            notes.append(rules.UNMATCHED.fault(number=strangers, table=beside.sheet or beside.file))
         if beside.gene:
             found = _mutations(further, beside)
             columns |= {measure: [values.get(i, "") for i in ids] for measure, values in found.items()}
@@ -61,7 +68,8 @@ def join_beside(table: TextTable, source: Path, mapping: TableMapping) -> tuple[
         else:
             columns |= _columns(further, beside, ids)
     added = {name: cells for name, cells in columns.items() if name not in table.columns}
-    return with_columns(table, added), msgspec.structs.replace(mapping, columns=entries)
+    table = replace(with_columns(table, added), notes=(*table.notes, *notes))
+    return table, msgspec.structs.replace(mapping, columns=entries)
 
 
 def with_measures(table: TextTable, values: pd.DataFrame) -> TextTable:

@@ -118,6 +118,7 @@ class DonorLikelihood:
         self._log_prior = np.zeros(len(class_index))
         #: One standard deviation of the cohort's expression on the donors' scale.
         self._width = 1.0
+        self.tells_her2 = any(np.isfinite(v).any() for m, v in self._values.items() if m != "hr_status")
         self._align()
 
     def _align(self) -> None:

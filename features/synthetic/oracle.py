@@ -112,8 +112,8 @@ def intervene(tumours: Tumours, key: str, value: float) -> Tumours:
     return {**tumours, key: np.full_like(tumours[key], value)}
 
 
-def bayes_optimal(truth: pd.DataFrame) -> pd.DataFrame:
-    """Scores of the best possible model, which knows each patient's true probability.
+def bayes_optimal(truth: pd.DataFrame, score: str = "true_probability") -> pd.DataFrame:
+    """Scores of the best possible model, which knows each patient's true probability; or of another one.
 
     Expectations over the outcomes that the patients could have had, so no luck of one draw is in them.
 
@@ -121,6 +121,8 @@ def bayes_optimal(truth: pd.DataFrame) -> pd.DataFrame:
     ----------
     truth : pandas.DataFrame
         Truth of a simulated cohort, with `adc`, `endpoint` and `true_probability`.
+    score : str, default "true_probability"
+        Column of the probabilities that are judged against the true ones.
 
     Returns
     -------
@@ -133,20 +135,21 @@ def bayes_optimal(truth: pd.DataFrame) -> pd.DataFrame:
         groups = [("all", patients), *patients.groupby("adc", sort=True)]
         for adc, group in groups:
             p = group["true_probability"].to_numpy(dtype=np.float64)
-            rows.append((endpoint, adc, len(p), float(p.mean()), *_expected_scores(p)))
+            q = group[score].to_numpy(dtype=np.float64)
+            rows.append((endpoint, adc, len(p), float(p.mean()), *_expected_scores(q, p)))
     return pd.DataFrame(rows, columns=["endpoint", "adc", "patients", "response_rate", "auroc", "brier", "log_loss"])
 
 
-def _expected_scores(p: FloatArray) -> tuple[float, float, float]:
+def _expected_scores(q: FloatArray, p: FloatArray) -> tuple[float, float, float]:
     return (
-        expected_auroc(p),
-        float(np.mean(p * (1.0 - p))),
-        float(-np.mean(p * np.log(p) + (1.0 - p) * np.log1p(-p))),
+        expected_auroc(p, q),
+        float(np.mean(p * (1.0 - q) ** 2 + (1.0 - p) * q**2)),
+        float(-np.mean(p * np.log(q) + (1.0 - p) * np.log1p(-q))),
     )
 
 
-def expected_auroc(p: FloatArray) -> float:
-    """AUROC that the true probabilities reach on outcomes drawn from them.
+def expected_auroc(p: FloatArray, score: FloatArray | None = None) -> float:
+    """AUROC that the true probabilities, or another score, reach on outcomes drawn from the true probabilities.
 
     The chance that of a random responder and a random non-responder the first has the higher probability, with patients
     weighted by the chance of being either.
@@ -155,14 +158,17 @@ def expected_auroc(p: FloatArray) -> float:
     ----------
     p : ndarray, shape (n_patients,)
         True probabilities.
+    score : ndarray, shape (n_patients,), optional
+        What patients are ordered by; the true probabilities by default.
 
     Returns
     -------
     float
         0.5 where all probabilities are equal.
     """
-    order = np.argsort(p, kind="stable")
-    level = rankdata(p[order], method="dense").astype(np.intp) - 1
+    by = p if score is None else score
+    order = np.argsort(by, kind="stable")
+    level = rankdata(by[order], method="dense").astype(np.intp) - 1
     responders = np.bincount(level, weights=p[order])
     others = np.bincount(level, weights=1.0 - p[order])
     below = np.cumsum(others) - others

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 #: Mark of such a patient.
 SEMI_SYNTHETIC = "semi-synthetic"
-#: Tumours per patient behind the attainable probability.
-_DONORS = 32
+#: Tumours per patient behind the attainable probability, beside the one that the patient has.
+_DONORS = 64
 _ENDPOINTS: dict[str, Endpoint] = {"neoadjuvant": "pcr", "metastatic": "objective_response"}
 
 
@@ -100,21 +100,24 @@ class SemiSynthesis:
         self._simulator = Simulator(plan_enrolment(count, seed, world=world))
         self._no_arm = np.zeros(count, dtype=np.intp)
         self.adcs = self._allotted(adcs)
-        pool, seen = donor_pool(seed)
-        chances = np.column_stack([self._draws.uniform(f"donor {k}") for k in range(_DONORS)])
-        chosen = np.empty(chances.shape, dtype=np.intp)
+        self._pool, seen = donor_pool(seed)
+        chances = np.column_stack([self._draws.uniform(f"donor {k}") for k in range(1 + _DONORS)])
+        self._chosen = np.empty(chances.shape, dtype=np.intp)
         label = cohort.patients.get("cohort", pd.Series([""] * count)).fillna("").to_numpy()
+        self.her2_known = False
         for name in dict.fromkeys(label):
             own = label == name
-            likelihood = DonorLikelihood(cohort.patients[own].reset_index(drop=True), seen, pool["class_index"])
-            chosen[own] = likelihood.donors(chances[own])
-        # The first is the tumour that a patient has; all of them are those that it might have been.
-        self._completed = [completed(cohort.patients, pool, chosen[:, k]) for k in range(_DONORS)]
+            likelihood = DonorLikelihood(cohort.patients[own].reset_index(drop=True), seen, self._pool["class_index"])
+            self._chosen[own] = likelihood.donors(chances[own])
+            self.her2_known |= likelihood.tells_her2
+        self._tumours = completed(cohort.patients, self._pool, self._chosen[:, 0])
+        # Whose patients are invented already stay marked as such.
+        self.mark = SEMI_SYNTHETIC if cohort.source.kind != "simulated" else "simulated"
 
     @property
     def tumours(self) -> Tumours:
         """True biology that the responses follow."""
-        return self._completed[0]
+        return self._tumours
 
     def cohort_and_truth(self) -> SemiSyntheticCohort:
         """Draw the responses.
@@ -124,7 +127,10 @@ class SemiSynthesis:
         SemiSyntheticCohort
         """
         received = self._received(self.tumours)
-        attainable = np.mean([self._received(t) for t in self._completed], axis=0)
+        attainable = np.zeros(len(received))
+        for k in range(1, 1 + _DONORS):
+            # Without the tumour that the patient has: that one nobody can know.
+            attainable += self._received(completed(self.cohort.patients, self._pool, self._chosen[:, k])) / _DONORS
         return SemiSyntheticCohort(self._patients(received), self._truth(received, attainable))
 
     def effects(self) -> pd.DataFrame:
@@ -190,7 +196,7 @@ class SemiSynthesis:
             "adc": pd.Series(self.adcs, dtype="str"),
             "partner_drugs": pd.Series(partners, dtype="str"),
             "setting": pd.Series(self._settings, dtype="str"),
-            ORIGIN_COLUMN: pd.Series([SEMI_SYNTHETIC] * len(received), dtype="str"),
+            ORIGIN_COLUMN: pd.Series([self.mark] * len(received), dtype="str"),
             "pcr": np.where(early, responded, np.nan),
             "objective_response": np.where(early, np.nan, responded),
             "best_response": pd.Series(best, dtype="str"),
@@ -205,7 +211,7 @@ class SemiSynthesis:
         columns: dict[str, object] = {
             "patient_id": self.cohort.patients["patient_id"].tolist(),
             "adc": self.adcs,
-            ORIGIN_COLUMN: [SEMI_SYNTHETIC] * len(received),
+            ORIGIN_COLUMN: [self.mark] * len(received),
             "endpoint": self._endpoints,
             "true_probability": received,
             "attainable_probability": attainable,
@@ -270,7 +276,7 @@ def write_semi_synthetic(
     setting: str | None = None,
     truth: Path | None = None,
     oracle: Path | None = None,
-) -> tuple[Path, ...]:
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Write a semi-synthetic cohort, and on request the truth behind it.
 
     Parameters
@@ -286,8 +292,10 @@ def write_semi_synthetic(
 
     Returns
     -------
-    tuple of pathlib.Path
+    files : tuple of pathlib.Path
         The files written.
+    doubts : tuple of str
+        What a user should know of them.
 
     Raises
     ------
@@ -301,21 +309,25 @@ def write_semi_synthetic(
     targets = [p for p in (path, truth, oracle) if p is not None]
     if len({p.resolve() for p in targets}) < len(targets):
         raise InputError("two outputs cannot share a file.", where=str(path), mend="Name another file.")
-    for target in targets[:2] if truth else targets[:1]:
-        check_output(target)
+    for target in targets:
+        check_output(target, inputs=[cohort.source.path], any_format=target == oracle)
     synthesis = SemiSynthesis(cohort, seed, world=world, adcs=adcs, setting=setting)
     found = synthesis.cohort_and_truth()
     write_cohort_file(found.patients, path)
     if truth:
         write_cohort_file(found.truth, truth)
     if oracle:
-        attainable = found.truth.assign(true_probability=found.truth["attainable_probability"])
         content = {
-            "data_origin": SEMI_SYNTHETIC,
+            "data_origin": synthesis.mark,
             "cohort": {"covariates": cohort.source.name, "patients": len(found.patients), "seed": seed, "world": world},
             "best_attainable": bayes_optimal(found.truth).to_dict(orient="records"),
-            "best_attainable_from_measured": bayes_optimal(attainable).to_dict(orient="records"),
+            "best_attainable_from_measured": bayes_optimal(found.truth, "attainable_probability").to_dict(
+                orient="records"
+            ),
             "true_effects": synthesis.effects().to_dict(orient="records"),
         }
         write_whole(oracle, json.dumps(content, indent=1) + "\n")
-    return tuple(targets)
+    doubts = [f"{len(cohort.rejected):,} of {cohort.rows_in:,} rows were put aside."] if cohort.rejected else []
+    if not synthesis.her2_known:
+        doubts.append("No patient has a HER2 measure: every HER2 class was taken to be equally likely.")
+    return tuple(targets), tuple(doubts)
