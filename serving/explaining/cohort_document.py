@@ -1,0 +1,213 @@
+"""The page of a cohort: which biomarkers move its scores, in which direction, for which drug, and who says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable, Table
+from features.report.words import share
+from serving.explaining.page_parts import HELD_MARK, document, model_line, sources_table
+from serving.reasons import value_words
+from serving.scores import LIKELY, UNCERTAIN, UNLIKELY
+from training.explaining.blocks import correlated_blocks
+from training.explaining.knowledge import against_knowledge, cited_sources
+from training.explaining.learned_effects import NEGLIGIBLE, learned_effects
+from training.explaining.mechanism_steps import step_influences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from features.report.document import Block
+    from serving.explaining.explained_cohort import ExplainedCohort
+    from training.explaining.knowledge import KnownEffect
+
+_MOST_BARS, _MOST_PLOTS, _MOST_DOTS = 15, 6, 400
+_MARKS = ("circles", "squares", "triangles", "crosses")
+
+
+def cohort_document(explained: ExplainedCohort) -> Document:
+    """Put the page of a cohort together.
+
+    Parameters
+    ----------
+    explained : ExplainedCohort
+
+    Returns
+    -------
+    Document
+    """
+    effects = learned_effects(
+        explained.schema, explained.matrix, explained.shap, explained.scores["adc"].to_numpy(dtype=str)
+    )
+    known = against_knowledge(explained.schema, effects)
+    parts = (
+        Section("biomarkers", "What moves the scores", tuple(_influences(explained))),
+        Section("steps", "Where along the ADC's way", tuple(_steps(explained))),
+        Section("values", "By value and drug", tuple(_dependence(explained))),
+        Section("knowledge", "Against what is known", tuple(_knowledge(known))),
+        Section("patients", "Every patient", tuple(_patients(explained))),
+    )
+    source = explained.cohort.source.name
+    return document(explained, f"Why these scores: {source}", f"{model_line(explained)}.", _headline(explained), parts)
+
+
+def _headline(explained: ExplainedCohort) -> Iterator[tuple[str, str]]:
+    scores, cohort = explained.scores, explained.cohort
+    yield "patients scored", f"{len(scores):,} of {cohort.rows_in:,} rows"
+    yield "median probability", f"{scores['response_probability'].median():.2f}"
+    for band in (LIKELY, UNCERTAIN, UNLIKELY):
+        yield f"{band}s" if band != UNCERTAIN else band, share(int((scores["risk_band"] == band).sum()), len(scores))
+
+
+def _influences(explained: ExplainedCohort) -> Iterator[Block]:
+    size = np.abs(explained.shap).mean(axis=0)
+    order = [j for j in np.argsort(-size, kind="stable")[:_MOST_BARS] if size[j] > 0]
+    if not order:
+        yield Paragraph("The model gives every patient the same probability.")
+        return
+    columns = explained.schema.columns
+    bars = tuple(
+        Bar(columns[j].label, f"{size[j]:.2f}", 0.0, float(size[j]), f"{_known_share(explained, j):.0%} have a value")
+        for j in order
+    )
+    told = ", ".join(f"{columns[j].label} {size[j]:.2f}" for j in order[:5])
+    caption = "Mean absolute SHAP contribution to the log-odds of response; 0.7 halves or doubles the odds."
+    yield Bars(caption, f"Largest contributions: {told}.", ("biomarker", "", "log-odds"), bars)
+    blocks = correlated_blocks(explained.schema, explained.matrix, explained.shap)
+    if blocks:
+        yield Paragraph(
+            "Biomarkers that go together share credit: what the model gives to one of a block may belong to another. "
+            "Read each block as one.",
+            "warning",
+        )
+        rows = tuple((", ".join(b.labels), f"{b.strongest:.2f}", f"{b.mean_abs_shap:.2f}") for b in blocks)
+        caption = "Blocks of correlated biomarkers, with their contribution together."
+        yield Table(caption, ("block", "largest rank correlation", "log-odds together"), rows)
+
+
+def _known_share(explained: ExplainedCohort, column: int) -> float:
+    return float(np.isfinite(explained.matrix[:, column]).mean())
+
+
+def _steps(explained: ExplainedCohort) -> Iterator[Block]:
+    steps = step_influences(explained.schema, explained.shap)
+    bars = tuple(
+        Bar(s.label, f"{s.mean_abs_shap:.2f}", 0.0, s.mean_abs_shap, _columns_text(len(s.columns))) for s in steps
+    )
+    largest = max(steps, key=lambda s: s.mean_abs_shap)
+    yield Bars(
+        "Mean absolute contribution of each mechanism step, its columns added up, in the order of the ADC's way.",
+        f"The largest step is {largest.label} with {largest.mean_abs_shap:.2f}.",
+        ("mechanism step", "", "log-odds"),
+        bars,
+    )
+
+
+def _columns_text(count: int) -> str:
+    return f"{count} column{'s' if count != 1 else ''}"
+
+
+def _dependence(explained: ExplainedCohort) -> Iterator[Block]:
+    adc = explained.scores["adc"].to_numpy(dtype=str)
+    size = np.abs(explained.shap).mean(axis=0)
+    columns = explained.schema.columns
+    drawn = [
+        j for j in np.argsort(-size, kind="stable")
+        if size[j] > 0 and columns[j].source != "adc_profile" and np.isfinite(explained.matrix[:, j]).sum() > 1
+    ][:_MOST_PLOTS]  # fmt: skip
+    drugs = [str(d) for d in np.unique(adc)]
+    told = "; ".join(f"{drug}: {_MARKS[i % len(_MARKS)]}" for i, drug in enumerate(drugs))
+    yield Paragraph(f"Contribution to the log-odds (up) by value (across), one mark per patient. {told}.")
+    for j in drawn:
+        yield _dots(explained, j, adc, drugs)
+
+
+def _dots(explained: ExplainedCohort, j: int, adc: NDArray[Any], drugs: list[str]) -> Dots:
+    column, values, shap = explained.schema.columns[j], explained.matrix[:, j], explained.shap[:, j]
+    rows = np.flatnonzero(np.isfinite(values))
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, _MOST_DOTS).astype(int))]
+    low, high = float(values[rows].min()), float(values[rows].max())
+    groups = []
+    for drug in drugs:
+        own = rows[adc[rows] == drug]
+        # Marks of one level lie side by side, by their place in the file.
+        aside = np.zeros(len(own)) if column.kind == "numeric" else 0.4 * (((own * 0.618) % 1.0) - 0.5)
+        across = np.clip(values[own] + aside, low - 0.2, high + 0.2)
+        groups.append(DotGroup(drug, _plain(across), _plain(shap[own])))
+    if column.levels:
+        ticks = tuple((float(i), level) for i, level in enumerate(column.levels) if low <= i <= high)
+    elif column.kind == "binary":
+        ticks = ((0.0, "no"), (1.0, "yes"))
+    else:
+        ticks = tuple((v, value_words(column, float(f"{v:.2g}"))) for v in (low, high))
+    slope = np.corrcoef(values[rows], shap[rows])[0, 1] if np.ptp(values[rows]) and np.ptp(shap[rows]) else 0.0
+    way = "rises" if slope > 0.1 else "falls" if slope < -0.1 else "neither rises nor falls"
+    return Dots(
+        column.label, f"{column.label}: the contribution {way} with the value.", "log-odds", tuple(groups), ticks
+    )
+
+
+def _plain(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(v), 3) for v in values)
+
+
+def _knowledge(known: tuple[KnownEffect, ...]) -> Iterator[Block]:
+    clear = [k for k in known if k.verdict in ("agrees", "disagrees")]
+    agreeing = sum(k.verdict == "agrees" for k in clear)
+    free = [k for k in clear if not k.held]
+    yield Paragraph(
+        f"Of {len(clear)} directions that the catalogue knows and the model shows, {agreeing} agree. Of the "
+        f"{len(free)} that training did not hold to their sign, {sum(k.verdict == 'agrees' for k in free)} agree; only "
+        "these are evidence, and the model starts from the same literature unless it was trained with --no-prior."
+    )
+    against = [k for k in known if k.verdict == "disagrees"]
+    if against:
+        told = "; ".join(f"{k.effect.label} on {k.effect.adc} ({k.effect.change:+.2f})" for k in against[:5])
+        yield Paragraph(f"Against the catalogue: {told}.", "warning")
+    rows = tuple(_knowledge_row(k) for k in known)
+    head = ("biomarker", "ADC", "learned", "known", "support", "verdict", "sources")
+    caption = (
+        "Learned: change of the log-odds from the low to the high tenth of the values (from no to yes), by the slope "
+        f"of the contributions; below {NEGLIGIBLE:g} no clear effect. Known: what more of the measure does to response "
+        f"on the ADC's route. {HELD_MARK}: training held the model to this sign."
+    )
+    yield SortableTable(caption, head, rows, rounded=(2,))
+    yield from sources_table(cited_sources(dict.fromkeys(k.effect.name for k in clear)))
+
+
+def _knowledge_row(known: KnownEffect) -> tuple[str, ...]:
+    verdict = f"{known.verdict} ({HELD_MARK})" if known.held and known.verdict == "agrees" else known.verdict
+    expected = f"{known.expected}, given {known.condition}" if known.condition else known.expected
+    effect = known.effect
+    support = known.support if known.support != "none" else ""
+    return (
+        effect.label, effect.adc, f"{effect.change:.6f}", expected, support, verdict, ", ".join(known.citations)
+    )  # fmt: skip
+
+
+def _patients(explained: ExplainedCohort) -> Iterator[Block]:
+    scores = explained.scores
+    names = ["patient_id", "adc", "response_probability", "probability_low", "probability_high", "risk_band"]
+    names += [f"reason_{i}" for i in (1, 2, 3)] + ["outside_training_range", "missing_core_biomarkers"]
+    texts = [_cells(scores[name]) for name in names]
+    head = (
+        "patient", "ADC", "probability", "low", "high", "band", "reason 1", "reason 2", "reason 3",
+        "outside training range", "core biomarkers missing",
+    )  # fmt: skip
+    yield Paragraph(
+        "The rows of the score file, rounded. 'adcr explain MODEL FILE --patient ID' writes the page of one patient."
+    )
+    caption = "Reasons are the largest contributions to the log-odds of response."
+    yield SortableTable(caption, head, tuple(zip(*texts, strict=True)), rounded=(2, 3, 4))
+
+
+def _cells(values: pd.Series) -> list[str]:
+    if values.dtype == np.float64:
+        return [repr(float(v)) for v in values]
+    return values.fillna("").astype(str).tolist()
