@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable, Table
+from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable
 from features.report.words import share
-from serving.explaining.page_parts import HELD_MARK, document, model_line, sources_table
+from serving.explaining.page_parts import document, model_line
 from serving.reasons import value_words
 from serving.scores import LIKELY, UNCERTAIN, UNLIKELY
 from training.explaining.blocks import correlated_blocks
-from training.explaining.knowledge import against_knowledge, cited_sources
-from training.explaining.learned_effects import NEGLIGIBLE, learned_effects
+from training.explaining.knowledge import against_knowledge
+from training.explaining.learned_effects import learned_effects
 from training.explaining.mechanism_steps import step_influences
+from training.report.of_explanation import blocks_table, knowledge_blocks, steps_bars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from features.report.document import Block
     from serving.explaining.explained_cohort import ExplainedCohort
-    from training.explaining.knowledge import KnownEffect
 
 _MOST_BARS, _MOST_PLOTS, _MOST_DOTS = 15, 6, 400
 _MARKS = ("circles", "squares", "triangles", "crosses")
@@ -48,9 +48,9 @@ def cohort_document(explained: ExplainedCohort) -> Document:
     known = against_knowledge(explained.schema, effects)
     parts = (
         Section("biomarkers", "What moves the scores", tuple(_influences(explained))),
-        Section("steps", "Where along the ADC's way", tuple(_steps(explained))),
+        Section("steps", "Where along the ADC's way", (steps_bars(step_influences(explained.schema, explained.shap)),)),
         Section("values", "By value and drug", tuple(_dependence(explained))),
-        Section("knowledge", "Against what is known", tuple(_knowledge(known))),
+        Section("knowledge", "Against what is known", tuple(knowledge_blocks(known, sortable=True))),
         Section("patients", "Every patient", tuple(_patients(explained))),
     )
     source = explained.cohort.source.name
@@ -79,38 +79,11 @@ def _influences(explained: ExplainedCohort) -> Iterator[Block]:
     told = ", ".join(f"{columns[j].label} {size[j]:.2f}" for j in order[:5])
     caption = "Mean absolute SHAP contribution to the log-odds of response; 0.7 halves or doubles the odds."
     yield Bars(caption, f"Largest contributions: {told}.", ("biomarker", "", "log-odds"), bars)
-    blocks = correlated_blocks(explained.schema, explained.matrix, explained.shap)
-    if blocks:
-        yield Paragraph(
-            "Biomarkers that go together share credit: what the model gives to one of a block may belong to another. "
-            "Read each block as one.",
-            "warning",
-        )
-        rows = tuple((", ".join(b.labels), f"{b.strongest:.2f}", f"{b.mean_abs_shap:.2f}") for b in blocks)
-        caption = "Blocks of correlated biomarkers, with their contribution together."
-        yield Table(caption, ("block", "largest rank correlation", "log-odds together"), rows)
+    yield from blocks_table(correlated_blocks(explained.schema, explained.matrix, explained.shap))
 
 
 def _known_share(explained: ExplainedCohort, column: int) -> float:
     return float(np.isfinite(explained.matrix[:, column]).mean())
-
-
-def _steps(explained: ExplainedCohort) -> Iterator[Block]:
-    steps = step_influences(explained.schema, explained.shap)
-    bars = tuple(
-        Bar(s.label, f"{s.mean_abs_shap:.2f}", 0.0, s.mean_abs_shap, _columns_text(len(s.columns))) for s in steps
-    )
-    largest = max(steps, key=lambda s: s.mean_abs_shap)
-    yield Bars(
-        "Mean absolute contribution of each mechanism step, its columns added up, in the order of the ADC's way.",
-        f"The largest step is {largest.label} with {largest.mean_abs_shap:.2f}.",
-        ("mechanism step", "", "log-odds"),
-        bars,
-    )
-
-
-def _columns_text(count: int) -> str:
-    return f"{count} column{'s' if count != 1 else ''}"
 
 
 def _dependence(explained: ExplainedCohort) -> Iterator[Block]:
@@ -155,40 +128,6 @@ def _dots(explained: ExplainedCohort, j: int, adc: NDArray[Any], drugs: list[str
 
 def _plain(values: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(round(float(v), 3) for v in values)
-
-
-def _knowledge(known: tuple[KnownEffect, ...]) -> Iterator[Block]:
-    clear = [k for k in known if k.verdict in ("agrees", "disagrees")]
-    agreeing = sum(k.verdict == "agrees" for k in clear)
-    free = [k for k in clear if not k.held]
-    yield Paragraph(
-        f"Of {len(clear)} directions that the catalogue knows and the model shows, {agreeing} agree. Of the "
-        f"{len(free)} that training did not hold to their sign, {sum(k.verdict == 'agrees' for k in free)} agree; only "
-        "these are evidence, and the model starts from the same literature unless it was trained with --no-prior."
-    )
-    against = [k for k in known if k.verdict == "disagrees"]
-    if against:
-        told = "; ".join(f"{k.effect.label} on {k.effect.adc} ({k.effect.change:+.2f})" for k in against[:5])
-        yield Paragraph(f"Against the catalogue: {told}.", "warning")
-    rows = tuple(_knowledge_row(k) for k in known)
-    head = ("biomarker", "ADC", "learned", "known", "support", "verdict", "sources")
-    caption = (
-        "Learned: change of the log-odds from the low to the high tenth of the values (from no to yes), by the slope "
-        f"of the contributions; below {NEGLIGIBLE:g} no clear effect. Known: what more of the measure does to response "
-        f"on the ADC's route. {HELD_MARK}: training held the model to this sign."
-    )
-    yield SortableTable(caption, head, rows, rounded=(2,))
-    yield from sources_table(cited_sources(dict.fromkeys(k.effect.name for k in clear)))
-
-
-def _knowledge_row(known: KnownEffect) -> tuple[str, ...]:
-    verdict = f"{known.verdict} ({HELD_MARK})" if known.held and known.verdict == "agrees" else known.verdict
-    expected = f"{known.expected}, given {known.condition}" if known.condition else known.expected
-    effect = known.effect
-    support = known.support if known.support != "none" else ""
-    return (
-        effect.label, effect.adc, f"{effect.change:.6f}", expected, support, verdict, ", ".join(known.citations)
-    )  # fmt: skip
 
 
 def _patients(explained: ExplainedCohort) -> Iterator[Block]:

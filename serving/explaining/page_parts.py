@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.report.document import Document, Section, Table
+from features.report.document import Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from features.report.document import Block
+    from features.report.document import Section
     from serving.explaining.explained_cohort import ExplainedCohort
 
 SCHEMA_VERSION = 1
@@ -18,8 +18,6 @@ USE = (
     "what the value does to a tumour."
 )
 ENDPOINTS = {"pcr": "pathological complete response (pCR)", "objective_response": "objective response (RECIST 1.1)"}
-#: Shown beside a verdict on a sign that training held the model to.
-HELD_MARK = "held"
 
 
 def document(
@@ -69,21 +67,3 @@ def model_line(explained: ExplainedCohort) -> str:
         f"Model {record.model_name} {record.model_version}: {ENDPOINTS[record.endpoint]}, learned from "
         f"{record.cohort.patients:,} patients of {record.cohort.name}"
     )
-
-
-def sources_table(sources: tuple[str, ...]) -> tuple[Block, ...]:
-    """List sources by their short names.
-
-    Parameters
-    ----------
-    sources : tuple of str
-        As `features.sources.spelled_out` gives them.
-
-    Returns
-    -------
-    tuple of Block
-    """
-    if not sources:
-        return ()
-    rows = tuple((name, text.strip()) for name, _, text in (source.partition(":") for source in sources))
-    return (Table("Sources by the short names above.", ("source", "reference"), rows, numeric=False),)

@@ -10,11 +10,12 @@ from features.biomarkers import biomarker_of
 from features.feature_table import encode
 from features.report.document import Bar, Bars, Document, Paragraph, Section, Table
 from features.report.words import share
-from serving.explaining.page_parts import document, model_line, sources_table
+from serving.explaining.page_parts import document, model_line
 from serving.explaining.plausible_values import unmeasured_ranges
 from serving.reasons import value_in_words, value_words
 from serving.scores import score
 from training.explaining.knowledge import cited_sources, expected_direction
+from training.report.of_explanation import sources_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
