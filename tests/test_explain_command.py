@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from features.cohort_file import read_cohort
 from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable
 from features.report.page import page
 from serving.explaining.explained_cohort import ExplainedCohort, explain_patients
+from serving.explaining.measure_next import information_gain, measure_next
 from serving.explaining.patient_document import patient_document
 from serving.explaining.plausible_values import plausible_values, unmeasured_ranges
 from training.bundle_schema import TrainingRange
@@ -133,6 +135,31 @@ def test_plausible_values_are_those_that_training_patients_had(explained: Explai
     found = plausible_values(columns["erbb2_mrna_z"], TrainingRange(0.0, -3.0, -2.0, 2.0, 3.0))
     assert (found[0], found[-1]) == (-2.0, 2.0)
     assert plausible_values(columns["erbb2_mrna_z"], None) == []
+
+
+def test_the_gain_in_information_is_that_of_the_expected_log_loss_in_bits() -> None:
+    # From a coin's prediction to the truth: 1 - H(0.9) = 0.531 bits; where the truth is a coin it misleads.
+    sure = np.array([np.log(9.0)])
+    gains = information_gain(np.array([[0.9, 0.5]]), np.zeros(1), sure)
+    assert gains[0] == pytest.approx(0.531, abs=5e-4)
+    assert gains[1] == pytest.approx(1.0 - 1.737, abs=1e-3)
+    assert information_gain(np.array([[0.3]]), sure, sure) == [0.0]
+
+
+def test_measure_next_names_the_assay_that_tells_most_and_none_that_all_patients_have(learned_cohort: Cohort) -> None:
+    gains = measure_next(learned_cohort, "pcr")
+    names = [g.name for g in gains]
+    # Heterogeneity is the strongest known cause that these patients lack.
+    assert names[0] in ("her2_negative_fraction", "her2_h_score")
+    assert gains[0].bits.excludes_zero
+    assert "cdk12_amplified" not in names
+    assert {g.name: g.lacking for g in gains}["her2_ihc"] == pytest.approx(0.15, abs=0.05)
+    assert measure_next(learned_cohort, "pcr") == gains
+
+
+def test_measure_next_says_nothing_of_adcs_that_are_not_simulated(learned_cohort: Cohort) -> None:
+    patients = learned_cohort.patients.assign(adc="BL-M07D1")
+    assert measure_next(replace(learned_cohort, patients=patients), "pcr") == ()
 
 
 def test_a_patient_who_is_not_in_the_file_is_refused_in_one_line(

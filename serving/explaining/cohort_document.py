@@ -8,6 +8,7 @@ import numpy as np
 
 from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable
 from features.report.words import share
+from serving.explaining.measure_next import measure_next
 from serving.explaining.page_parts import document, model_line
 from serving.reasons import value_words
 from serving.scores import LIKELY, UNCERTAIN, UNLIKELY
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from serving.explaining.explained_cohort import ExplainedCohort
 
 _MOST_BARS, _MOST_PLOTS, _MOST_DOTS = 15, 6, 400
+_MOST_GAINS, _LEAST_BITS = 10, 0.0005
 _MARKS = ("circles", "squares", "triangles", "crosses")
 
 
@@ -51,6 +53,7 @@ def cohort_document(explained: ExplainedCohort) -> Document:
         Section("steps", "Where along the ADC's way", (steps_bars(step_influences(explained.schema, explained.shap)),)),
         Section("values", "By value and drug", tuple(_dependence(explained))),
         Section("knowledge", "Against what is known", tuple(knowledge_blocks(known, sortable=True))),
+        Section("measure-next", "Measure next", tuple(_measure_next(explained))),
         Section("patients", "Every patient", tuple(_patients(explained))),
     )
     source = explained.cohort.source.name
@@ -128,6 +131,37 @@ def _dots(explained: ExplainedCohort, j: int, adc: NDArray[Any], drugs: list[str
 
 def _plain(values: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(round(float(v), 3) for v in values)
+
+
+def _measure_next(explained: ExplainedCohort) -> Iterator[Block]:
+    gains = measure_next(explained.cohort, explained.record.endpoint)
+    shown = [g for g in gains if (g.bits.value or 0.0) > _LEAST_BITS][:_MOST_GAINS]
+    if not shown:
+        yield Paragraph(
+            "None of these ADCs is simulated for this endpoint, or hardly a patient lacks a biomarker of weight: there "
+            "is nothing to rank."
+        )
+        return
+    bars = tuple(
+        Bar(
+            g.label,
+            f"{g.bits.value:.3f}",
+            0.0,
+            g.bits.value or 0.0,
+            f"{g.lacking:.0%} lack it; {g.bits.low:+.3f} to {g.bits.high:+.3f} in 95% of the worlds",
+            "step" if g.bits.excludes_zero else "unsure",
+        )
+        for g in shown
+    )
+    yield Bars(
+        "Expected gain in information on response, in bits per patient who lacks the biomarker (a coin's outcome holds "
+        "one bit), if it alone were measured. By simulation: patients like these on the same ADCs, predicted by the "
+        "literature prior with and without it, judged in the prior's worlds. Grey: not a gain in nearly all worlds.",
+        f"Largest gain: {bars[0].label}, {bars[0].amount} bits.",
+        ("assay to add", "", "bits"),
+        bars,
+    )
+    yield Paragraph("What the literature does not know to act, or only guesses, has no gain here.")
 
 
 def _patients(explained: ExplainedCohort) -> Iterator[Block]:
