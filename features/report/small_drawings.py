@@ -78,9 +78,12 @@ def dots_svg(block: Dots) -> str:
     for position, group in enumerate(block.groups):
         parts.append(_marks(group, across, down, position))
     for value in _y_ticks(y_low, y_low + y_span):
-        parts.append(f'<text x="{_LEFT - 4}" y="{down(value) + 4:.1f}" text-anchor="end">{value:+.1f}</text>')
+        parts.append(f'<text x="{_LEFT - 4}" y="{down(value) + 4:.1f}" text-anchor="end">{value:{"+.1f" if value else ".0f"}}</text>')
     for place, text in block.ticks:
-        parts.append(f'<text x="{across(place):.1f}" y="{_BOTTOM + 16}" text-anchor="middle">{escape(text)}</text>')
+        x = across(place)
+        # At the ends a text grows inwards.
+        anchor = "start" if x < _LEFT + 20 else "end" if x > _RIGHT - 20 else "middle"
+        parts.append(f'<text x="{x:.1f}" y="{_BOTTOM + 16}" text-anchor="{anchor}">{escape(text)}</text>')
     return "".join([*parts, "</svg>"])
 
 
