@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from features.cohort_file import cohort_from_table
 from features.feature_schema import FeatureColumn, FeatureSchema
@@ -13,7 +14,7 @@ from features.synthetic.cohort import simulate_cohort
 from features.synthetic.oracle import interventions, patient_effects
 from training.candidates import Boosted
 from training.explaining.against_truth import REPORTS, CheckedEffect, TruthCheck, against_truth, summarised
-from training.explaining.blocks import correlated_blocks
+from training.explaining.blocks import correlated_blocks, rank_correlations
 from training.explaining.knowledge import against_knowledge, cited_sources, expected_direction, verdict_of
 from training.explaining.learned_effects import ends, learned_effects, slope_of
 from training.explaining.mechanism_steps import STEP_LABELS, step_columns, step_influences
@@ -132,6 +133,22 @@ def test_columns_that_go_together_are_one_block_whose_contributions_are_added() 
     assert block.names == ("a", "c")
     assert block.strongest > 0.9
     assert block.mean_abs_shap == pytest.approx(np.abs(0.5 * first).mean())
+
+
+def test_rank_correlations_are_spearmans_over_those_who_have_both_values() -> None:
+    draw = np.random.default_rng(2)
+    matrix = draw.normal(size=(400, 4))
+    matrix[:, 1] = np.exp(matrix[:, 0] + 0.5 * matrix[:, 1])
+    matrix[:, 3] = 1.0
+    np.testing.assert_allclose(rank_correlations(matrix)[:3, :3], spearmanr(matrix[:, :3]).statistic, atol=1e-12)
+    assert (rank_correlations(matrix)[3] == 0).all()
+    gaps = matrix.copy()
+    gaps[draw.random(gaps.shape) < 0.2] = np.nan
+    gaps[:, 2] = np.nan
+    found = rank_correlations(gaps)
+    expected = spearmanr(gaps[:, :2], nan_policy="omit").statistic
+    assert found[0, 1] == pytest.approx(expected, abs=0.02)
+    assert (found[2] == 0).all()
 
 
 def test_erbb2_and_cdk12_of_a_simulated_cohort_are_one_block() -> None:

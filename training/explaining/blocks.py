@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: Rank correlation from which two columns are taken for one block.
 TOGETHER = 0.6
 _FEWEST_PAIRS = 20
+_NO_SPREAD = 1e-6
 
 
 class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,8 +52,7 @@ def correlated_blocks(schema: FeatureSchema, matrix: Floats, shap: Floats) -> tu
         contribution. Categories have no order and are left out.
     """
     ordered = [j for j, c in enumerate(schema.columns) if c.kind != "categorical" and c.source != "adc_profile"]
-    ranks = pd.DataFrame(matrix[:, ordered]).corr(method="spearman", min_periods=_FEWEST_PAIRS).abs().to_numpy()
-    ranks = np.nan_to_num(ranks)
+    ranks = np.abs(rank_correlations(matrix[:, ordered]))
     np.fill_diagonal(ranks, 0.0)
     blocks = []
     for members in _linked(ranks >= TOGETHER):
@@ -66,6 +66,31 @@ def correlated_blocks(schema: FeatureSchema, matrix: Floats, shap: Floats) -> tu
             )
         )
     return tuple(sorted(blocks, key=lambda b: -b.mean_abs_shap))
+
+
+def rank_correlations(matrix: Floats) -> Floats:
+    """Rank correlation of every two columns, over the patients who have both values.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray of shape (n_patients, n_columns)
+        NaN is missing. Ranks are those among all who have the value.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_columns, n_columns)
+        0 where too few patients have both, or one of the two does not vary among them.
+    """
+    ranks = pd.DataFrame(matrix).rank().to_numpy()
+    known = np.isfinite(ranks).astype(np.float64)
+    ranks = np.nan_to_num(ranks - np.nanmean(np.where(known.any(axis=0), ranks, 0.0), axis=0))
+    both = known.T @ known
+    sums, squares = ranks.T @ known, (ranks**2).T @ known
+    products = both * (ranks.T @ ranks) - sums * sums.T
+    spread = both * squares - sums**2
+    scale = np.sqrt(np.clip(spread, 0.0, None) * np.clip(spread.T, 0.0, None))
+    enough = (both >= _FEWEST_PAIRS) & (scale > _NO_SPREAD * both)
+    return np.where(enough, products / np.where(enough, scale, 1.0), 0.0)
 
 
 def _linked(near: NDArray[np.bool_]) -> list[list[int]]:

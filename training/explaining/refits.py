@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: Patients whose contributions are compared between refits; more change the figures by less than the refits do.
 _SAMPLE = 150
 #: Times that the values of a group are dealt out anew in each fold.
-_DEALS = 3
+_DEALS = 2
 #: Fewer refits tell no interval.
 FEWEST_REFITS = 5
 
