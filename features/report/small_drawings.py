@@ -78,9 +78,8 @@ def dots_svg(block: Dots) -> str:
     for position, group in enumerate(block.groups):
         parts.append(_marks(group, across, down, position))
     for value in _y_ticks(y_low, y_low + y_span):
-        parts.append(
-            f'<text x="{_LEFT - 4}" y="{down(value) + 4:.1f}" text-anchor="end">{value:{"+.1f" if value else ".0f"}}</text>'
-        )
+        told = f"{value:+.1f}" if value else "0"
+        parts.append(f'<text x="{_LEFT - 4}" y="{down(value) + 4:.1f}" text-anchor="end">{told}</text>')
     for place, text in block.ticks:
         x = across(place)
         # At the ends a text grows inwards.
