@@ -17,6 +17,7 @@ from training.explaining.refits import FEWEST_REFITS, Refits, spread
 from training.metrics import log_losses
 from training.report.of_explanation import explanation_sections
 from training.splits import assign_folds
+from training.validation.optimism import optimism
 
 if TYPE_CHECKING:
     from training.train import TrainingResult
@@ -33,26 +34,26 @@ def held_out(trained: TrainingResult) -> HeldOut:
 @pytest.fixture(scope="module")
 def refits(trained: TrainingResult, held_out: HeldOut) -> Refits:
     found = Refits(trained.table, seed=0)
-    cross_validate(found.watched(lambda: Boosted(0), dealing=True), trained.table, held_out)
+    cross_validate(lambda: Boosted(0), trained.table, held_out, refits=found)
     return found
 
 
-def test_watching_a_candidate_changes_none_of_its_predictions(trained: TrainingResult, held_out: HeldOut) -> None:
+def test_examining_a_candidate_changes_none_of_its_predictions(trained: TrainingResult, held_out: HeldOut) -> None:
     plain = cross_validate(lambda: Boosted(0), trained.table, held_out)
-    watched = cross_validate(
-        Refits(trained.table, 0).watched(lambda: Boosted(0), dealing=True), trained.table, held_out
-    )
+    watched = cross_validate(lambda: Boosted(0), trained.table, held_out, refits=Refits(trained.table, 0))
     assert plain.log_odds is not None
     np.testing.assert_array_equal(plain.log_odds, watched.log_odds)
     assert (plain.id, plain.label) == (watched.id, watched.label)
 
 
-def test_every_refit_on_a_part_is_counted_and_a_fit_to_all_patients_is_none(
-    trained: TrainingResult, refits: Refits
-) -> None:
+def test_every_fold_and_every_resample_is_one_refit(trained: TrainingResult, refits: Refits, held_out: HeldOut) -> None:
     assert refits.count == 6
-    refits.watched(lambda: Boosted(0), dealing=False)().fit(trained.table)
-    assert refits.count == 6
+    resampled = Refits(trained.table, 0)
+    optimism(lambda: Boosted(0), trained.table, trained.candidates[-1].evaluation, resamples=10, refits=resampled)
+    assert resampled.count == 10
+    # A resample is judged in the cohort; no patient of it is held out, so nothing is dealt anew.
+    assert resampled.ablation(held_out) == ()
+    assert resampled.stability()
 
 
 def test_stability_gives_size_rank_and_direction_with_ranges(refits: Refits) -> None:
@@ -88,6 +89,9 @@ def test_dealing_anew_keeps_to_patients_of_one_drug_and_leaves_other_columns_alo
         def __init__(self, column: int) -> None:
             self.column, self.classifier = column, self
 
+        def contributions(self, matrix: np.ndarray) -> np.ndarray:
+            return np.zeros((len(matrix), matrix.shape[1] + 1))
+
         def decision_function(self, matrix: np.ndarray) -> np.ndarray:
             self.asked = matrix
             return np.nan_to_num(matrix[:, self.column])
@@ -95,7 +99,7 @@ def test_dealing_anew_keeps_to_patients_of_one_drug_and_leaves_other_columns_alo
     table: TrainingTable = trained.table
     position = table.schema.names.index("cdk12_amplified")
     refits, model = Refits(table, 0), Seen(position)
-    refits.deal(model, table)  # type: ignore[arg-type]
+    refits.keep(refits.examiner.examine(model, table))  # type: ignore[arg-type]
     tried = model.asked.reshape(-1, table.patients, len(table.schema.columns))
     matrix = table.features.to_numpy()
     changed = [not np.array_equal(one[:, position], matrix[:, position], equal_nan=True) for one in tried]
@@ -115,9 +119,7 @@ def test_dealing_anew_keeps_to_patients_of_one_drug_and_leaves_other_columns_alo
 
 def test_the_order_in_which_folds_end_changes_nothing(refits: Refits, held_out: HeldOut) -> None:
     before = refits.ablation(held_out), refits.stability()
-    refits._dealt.reverse()
-    refits._sizes.reverse()
-    refits._changes.reverse()
+    refits._found.reverse()
     assert (refits.ablation(held_out), refits.stability()) == before
 
 

@@ -316,15 +316,16 @@ def train_prepared(
     table, seed = prepared.table, prepared.plan.seed
     tuning = prepared.plan.tuning
     makers, refits = candidate_makers(seed, prepared.prior, tuning), Refits(table, seed)
-    makers = (*makers[:-1], refits.watched(makers[-1], dealing=True))
-    candidates = tuple(cross_validate(make, table, prepared.held_out, progress=progress) for make in makers)
+    candidates = tuple(
+        cross_validate(make, table, prepared.held_out, progress=progress, refits=refits if make is makers[-1] else None)
+        for make in makers
+    )
     curve = _curve(prepared, progress)
     final = Boosted(seed, prepared.prior, tuning).fit(table).classifier
     if progress:
         progress(1)
     shap = final.contributions(table.features)[:, :-1]
-    resampled = refits.watched(candidate_makers(seed, prepared.prior, tuning)[-1], dealing=False)
-    validation = _validation(prepared, candidates, final.calibration_, resampled, progress)
+    validation = _validation(prepared, candidates, final.calibration_, makers[-1], progress, refits)
     return TrainingResult(
         name=name,
         endpoint=prepared.endpoint,
@@ -354,11 +355,18 @@ def _validation(
     recalibration: Calibration,
     maker: Callable[[], Candidate],
     progress: Progress | None,
+    refits: Refits,
 ) -> ValidationRecord:
     """Judge the model from its held-out predictions, and correct the apparent performance by the bootstrap."""
     plan, table = prepared.plan, prepared.table
     corrected = optimism(
-        maker, table, candidates[-1].evaluation, resamples=plan.optimism, seed=plan.seed, progress=progress
+        maker,
+        table,
+        candidates[-1].evaluation,
+        resamples=plan.optimism,
+        seed=plan.seed,
+        progress=progress,
+        refits=refits,
     )
     folds = sum(len(np.unique(row)) for row in prepared.held_out.folds) // len(prepared.held_out.folds)
     return validation_record(
