@@ -17,6 +17,7 @@ import adcr
 from features.cohort_file import read_cohort
 from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable
 from features.report.page import page
+from features.report.small_drawings import dots_svg
 from serving.explaining.explained_cohort import ExplainedCohort, explain_patients
 from serving.explaining.measure_next import information_gain, measure_next
 from serving.explaining.patient_document import patient_document
@@ -213,6 +214,17 @@ def test_without_an_output_the_page_takes_the_files_name_and_no_patients_id(
     monkeypatch.chdir(tmp_path)
     assert adcr.main(["explain", str(bundle_folder), str(cohort_csv), "--patient", "P001"]) == 0
     assert [f.name for f in tmp_path.iterdir()] == ["next.patient.html"]
+
+
+def test_names_of_many_levels_stand_aslant_and_small_scales_have_two_decimals() -> None:
+    groups = (DotGroup("T-DM1", (0.0, 4.0), (-0.04, 0.06)),)
+    ticks = tuple(
+        (float(i), level) for i, level in enumerate(("luminal_a", "luminal_b", "her2_enriched", "basal_like"))
+    )
+    svg = dots_svg(Dots("PAM50", "", "log-odds", groups, ticks))
+    assert svg.count("rotate(-35") == 4
+    assert "+0.06" in svg
+    assert "rotate" not in dots_svg(Dots("IHC", "", "log-odds", groups, ((0.0, "0"), (4.0, "3+"))))
 
 
 def hostile_document() -> Document:

@@ -15,6 +15,8 @@ _COLOURS = ("#0072b2", "#b3261e", "#009e73", "#8a6d00", "#7f4f9e", "#555555")
 #: A scatter plot in pixels: its frame's left, top, right and bottom, and the size.
 _LEFT, _TOP, _RIGHT, _BOTTOM, _WIDTH, _HEIGHT = 38.0, 8.0, 300.0, 158.0, 310, 180
 _THINNEST = 0.4
+#: Width of a letter in pixels, about; and the span of the y axis from which one decimal tells enough.
+_LETTER, _COARSE = 6.6, 0.5
 #: Circle, square, triangle and cross around a point.
 _MARKS = ("m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0", "m-2-2h4v4h-4z", "m0-2.4l2.2 4h-4.4z", "m-2-2l4 4m0-4l-4 4")
 
@@ -72,16 +74,23 @@ def dots_svg(block: Dots) -> str:
     def down(y: float) -> float:
         return _BOTTOM - 5 - (_BOTTOM - _TOP - 10) * (y - y_low) / y_span
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">']
+    # Names of many levels find room aslant.
+    aslant = sum(len(text) for _, text in block.ticks) * _LETTER > _RIGHT - _LEFT
+    height = _HEIGHT + (0.6 * _LETTER * max(len(text) for _, text in block.ticks) if aslant else 0)
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" aria-hidden="true">']
     parts.append(f'<path d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}" fill="none" stroke="#d8dde3"/>')
     parts.append(f'<path d="M{_LEFT} {down(0.0):.1f}H{_RIGHT}" fill="none" stroke="#8a929c" stroke-dasharray="3 3"/>')
     for position, group in enumerate(block.groups):
         parts.append(_marks(group, across, down, position))
     for value in _y_ticks(y_low, y_low + y_span):
-        told = f"{value:+.1f}" if value else "0"
+        told = f"{value:+.{1 if y_span >= _COARSE else 2}f}" if value else "0"
         parts.append(f'<text x="{_LEFT - 4}" y="{down(value) + 4:.1f}" text-anchor="end">{told}</text>')
     for place, text in block.ticks:
         x = across(place)
+        if aslant:
+            turned = f'transform="rotate(-35 {x:.1f} {_BOTTOM + 12})" text-anchor="end"'
+            parts.append(f'<text x="{x:.1f}" y="{_BOTTOM + 12}" {turned}>{escape(text)}</text>')
+            continue
         # At the ends a text grows inwards.
         anchor = "start" if x < _LEFT + 20 else "end" if x > _RIGHT - 20 else "middle"
         parts.append(f'<text x="{x:.1f}" y="{_BOTTOM + 16}" text-anchor="{anchor}">{escape(text)}</text>')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -75,18 +75,20 @@ def _influences(explained: ExplainedCohort) -> Iterator[Block]:
         yield Paragraph("The model gives every patient the same probability.")
         return
     columns = explained.schema.columns
-    bars = tuple(
-        Bar(columns[j].label, f"{size[j]:.2f}", 0.0, float(size[j]), f"{_known_share(explained, j):.0%} have a value")
-        for j in order
-    )
+    bars = tuple(_influence_bar(explained, j, float(size[j])) for j in order)
     told = ", ".join(f"{columns[j].label} {size[j]:.2f}" for j in order[:5])
-    caption = "Mean absolute SHAP contribution to the log-odds of response; 0.7 halves or doubles the odds."
+    caption = (
+        "Mean absolute SHAP contribution to the log-odds of response; 0.7 halves or doubles the odds. Grey: nobody has "
+        "a value, so it moves all of them alike."
+    )
     yield Bars(caption, f"Largest contributions: {told}.", ("biomarker", "", "log-odds"), bars)
     yield from blocks_table(correlated_blocks(explained.schema, explained.matrix, explained.shap))
 
 
-def _known_share(explained: ExplainedCohort, column: int) -> float:
-    return float(np.isfinite(explained.matrix[:, column]).mean())
+def _influence_bar(explained: ExplainedCohort, column: int, size: float) -> Bar:
+    known = float(np.isfinite(explained.matrix[:, column]).mean())
+    tone: Literal["step", "unsure"] = "step" if known else "unsure"
+    return Bar(explained.schema.columns[column].label, f"{size:.2f}", 0.0, size, f"{known:.0%} have a value", tone)
 
 
 def _dependence(explained: ExplainedCohort) -> Iterator[Block]:
