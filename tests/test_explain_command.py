@@ -15,9 +15,11 @@ import pytest
 
 import adcr
 from features.cohort_file import read_cohort
-from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable
+from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable, Table
 from features.report.page import page
 from features.report.small_drawings import dots_svg
+from serving.explaining import cohort_document as cohort_page
+from serving.explaining.cohort_document import cohort_document
 from serving.explaining.explained_cohort import ExplainedCohort, explain_patients
 from serving.explaining.measure_next import information_gain, measure_next
 from serving.explaining.patient_document import patient_document
@@ -214,6 +216,19 @@ def test_without_an_output_the_page_takes_the_files_name_and_no_patients_id(
     monkeypatch.chdir(tmp_path)
     assert adcr.main(["explain", str(bundle_folder), str(cohort_csv), "--patient", "P001"]) == 0
     assert [f.name for f in tmp_path.iterdir()] == ["next.patient.html"]
+
+
+def test_payload_classes_stand_side_by_side_and_a_long_table_is_cut_with_a_word(
+    explained: ExplainedCohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cohort_page, "_MOST_PATIENTS", 50)
+    sections = {s.id: s.blocks for s in cohort_document(explained).sections}
+    table = sections["values"][-1]
+    assert isinstance(table, Table)
+    assert table.head == ("", "maytansinoid", "topoisomerase1")
+    assert table.rows[0][0] == "HER2 IHC score"
+    told = [b.text for b in sections["patients"] if isinstance(b, Paragraph)]
+    assert told[-1] == "The first 50 of 300 patients; the score file holds all of them."
 
 
 def test_names_of_many_levels_stand_aslant_and_small_scales_have_two_decimals() -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable
+from features.adcs import adcs
+from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable, Table
 from features.report.words import share
 from serving.explaining.measure_next import measure_next
 from serving.explaining.page_parts import document, model_line
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _MOST_BARS, _MOST_PLOTS, _MOST_DOTS = 15, 6, 400
 _MOST_GAINS, _LEAST_BITS = 10, 0.0005
+#: Rows that a browser still sorts at once.
+_MOST_PATIENTS = 10_000
 _MARKS = ("circles", "squares", "triangles", "crosses")
 
 
@@ -104,6 +107,22 @@ def _dependence(explained: ExplainedCohort) -> Iterator[Block]:
     yield Paragraph(f"Contribution to the log-odds (up) by value (across), one mark per patient. {told}.")
     for j in drawn:
         yield _dots(explained, j, adc, drugs)
+    yield from _by_payload(explained, adc)
+
+
+def _by_payload(explained: ExplainedCohort, adc: NDArray[Any]) -> Iterator[Block]:
+    """Set the payload classes of the cohort side by side, where there are several."""
+    payload = np.array([adcs()[a].payload_class if a in adcs() else a for a in adc], dtype=str)
+    classes = [str(c) for c in np.unique(payload)]
+    if len(classes) < 2:
+        return
+    changes: dict[str, dict[str, float]] = {}
+    for effect in learned_effects(explained.schema, explained.matrix, explained.shap, payload):
+        changes.setdefault(effect.label, {})[effect.adc] = effect.change
+    largest = sorted(changes, key=lambda label: -max(map(abs, changes[label].values())))[:_MOST_BARS]
+    rows = tuple((n, *(f"{changes[n][c]:+.2f}" if c in changes[n] else "-" for c in classes)) for n in largest)
+    caption = "Learned change of the log-odds from the low to the high tenth of the values, by payload class."
+    yield Table(caption, ("", *classes), rows)
 
 
 def _dots(explained: ExplainedCohort, j: int, adc: NDArray[Any], drugs: list[str]) -> Dots:
@@ -167,7 +186,7 @@ def _measure_next(explained: ExplainedCohort) -> Iterator[Block]:
 
 
 def _patients(explained: ExplainedCohort) -> Iterator[Block]:
-    scores = explained.scores
+    scores = explained.scores.head(_MOST_PATIENTS)
     names = ["patient_id", "adc", "response_probability", "probability_low", "probability_high", "risk_band"]
     names += [f"reason_{i}" for i in (1, 2, 3)] + ["outside_training_range", "missing_core_biomarkers"]
     texts = [_cells(scores[name]) for name in names]
@@ -178,6 +197,9 @@ def _patients(explained: ExplainedCohort) -> Iterator[Block]:
     yield Paragraph(
         "The rows of the score file, rounded. 'adcr explain MODEL FILE --patient ID' writes the page of one patient."
     )
+    if len(scores) < len(explained.scores):
+        told = f"The first {len(scores):,} of {len(explained.scores):,} patients; the score file holds all of them."
+        yield Paragraph(told, "warning")
     caption = "Reasons are the largest contributions to the log-odds of response."
     yield SortableTable(caption, head, tuple(zip(*texts, strict=True)), rounded=(2, 3, 4))
 
