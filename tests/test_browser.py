@@ -248,8 +248,19 @@ def test_hostile_text_in_an_explanation_is_shown_as_text(browser: Any, pages: di
 
 
 @pytest.mark.parametrize("name", ["cohort", "patient"])
-def test_an_explanation_prints_to_pdf(browser: Any, pages: dict[str, Path], name: str) -> None:
-    browser.get(pages[name].as_uri())
+def test_an_explanation_prints_to_pdf_within_the_width_of_a_sheet(
+    browser: Any, pages: dict[str, Path], name: str
+) -> None:
+    # A4 between its margins, in CSS pixels.
+    screen = {"width": 718, "height": 1047, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        browser.get(pages[name].as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 718
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
     assert printed.startswith(b"%PDF")
     assert len(printed) > 20_000
