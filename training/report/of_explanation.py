@@ -175,10 +175,10 @@ def _differences(found: ExplanationRecord) -> Iterator[Block]:
         for d in found.drug_differences[:_MOST_DIFFERENCES]
     )
     caption = (
-        "Interactions of biomarker and drug: learned change of the log-odds from low to high value where it is largest "
-        "and smallest, and the difference with the range of 95% of the refits."
+        "Interactions of biomarker and drug: learned change of the log-odds from low to high value where it is highest "
+        "and lowest, and the difference with the range of 95% of the refits."
     )
-    yield Table(caption, ("", "largest on", "smallest on", "difference"), rows)
+    yield Table(caption, ("", "higher on", "lower on", "difference"), rows)
 
 
 def knowledge_blocks(known: tuple[KnownEffect, ...], *, sortable: bool) -> Iterator[Block]:
