@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from features.adcs import adcs
+from features.biomarkers import measures
 from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable, Table
 from features.report.words import share
 from serving.explaining.measure_next import measure_next
@@ -145,9 +146,15 @@ def _dots(explained: ExplainedCohort, j: int, adc: NDArray[Any], drugs: list[str
         ticks = tuple((v, value_words(column, float(f"{v:.2g}"))) for v in (low, high))
     slope = np.corrcoef(values[rows], shap[rows])[0, 1] if np.ptp(values[rows]) and np.ptp(shap[rows]) else 0.0
     way = "rises" if slope > 0.1 else "falls" if slope < -0.1 else "neither rises nor falls"
-    return Dots(
-        column.label, f"{column.label}: the contribution {way} with the value.", "log-odds", tuple(groups), ticks
-    )
+    told = f"{column.label}: the contribution {way} with the value."
+    return Dots(f"{column.label}{_assay(column.name)}", told, "log-odds", tuple(groups), ticks)
+
+
+def _assay(name: str) -> str:
+    """Assay of a measure in few words, behind its label; "" for a column outside the catalogue."""
+    measure = measures().get(name)
+    words = measure.assay.partition("(")[0].partition(",")[0].strip() if measure else ""
+    return f" \u00b7 {words}" if words else ""
 
 
 def _plain(values: NDArray[np.float64]) -> tuple[float, ...]:
