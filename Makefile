@@ -15,13 +15,14 @@ help:  ## Show what each target does
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch .venv/ready
 
-demo: .venv/ready  ## Simulate, check, train, compare and score, from nothing to the MLflow UI
+demo: .venv/ready  ## Simulate, check, train, compare, score and explain, from nothing to the MLflow UI
 	@rm -rf adcr-demo && mkdir adcr-demo
 	$(BIN)/adcr cohort simulate --patients 600 --seed 1 -o adcr-demo/cohort.csv
 	$(BIN)/adcr cohort check adcr-demo/cohort.csv
 	$(BIN)/adcr train adcr-demo/cohort.csv --endpoint objective_response --name adcr-demo --output adcr-demo/model
 	$(BIN)/adcr cohort simulate --patients 5000 --seed 2 -o adcr-demo/next_cohort.csv
 	$(BIN)/adcr score adcr-demo/next_cohort.csv --model adcr-demo/model -o adcr-demo/scores.csv
+	$(BIN)/adcr explain adcr-demo/model adcr-demo/next_cohort.csv -o adcr-demo/why.html
 	@echo
 	@echo "Next:"
 	@echo "  $(BIN)/adcr ui                                   open the tracked runs in the MLflow UI"

@@ -28,6 +28,7 @@ COMMANDS: dict[str, Command] = {
     "compare": Command("training.cli:compare", "Print the tracked runs of an experiment side by side"),
     "validate": Command("serving.cli:validate", "Judge a trained model on a cohort whose outcomes are known"),
     "score": Command("serving.cli:score", "Score a cohort file with a trained model"),
+    "explain": Command("serving.cli:explain", "Write a page on why a cohort, or one patient, has its scores"),
     "ui": Command("serving.cli:ui", "Open the MLflow UI on this machine only"),
 }
 

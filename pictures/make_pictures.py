@@ -1,4 +1,4 @@
-"""Takes the README's pictures: the report of a training and the comparison of runs in MLflow, of simulated patients.
+"""Takes the README's pictures of simulated patients: a training's report, runs in MLflow, a patient's explanation.
 
     make pictures
 
@@ -19,6 +19,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from features.synthetic.cohort import simulate_cohort
+from serving.explaining.explain_file import ExplainTask, explain_file
 from serving.tracking_ui import plan_ui, running_ui, runs_page
 from training.training_session import TrainingRequest, find_model_script, train_file
 
@@ -35,19 +36,29 @@ def main() -> None:
         for prior, name in ((False, "cohort-alone"), (True, "with-literature")):
             request = TrainingRequest(
                 folder / "cohort.csv", "objective_response", find_model_script(), name=name, prior=prior,
-                report=folder / name,
+                report=folder / name, output=folder / f"{name}-model",
             )  # fmt: skip
             train_file(request)
         browser = _browser()
         try:
             browser.get((folder / "with-literature" / "report.html").as_uri())
             _keep(browser, folder, "report", (1150, 1400), "performance")
+            browser.get(_explained_patient(folder).as_uri())
+            _keep(browser, folder, "patient", (1150, 1250))
             plan = plan_ui(f"sqlite:///{folder}/mlflow.db", artifacts=folder / "mlartifacts")
             with running_ui(plan):
                 _compare_runs(browser, runs_page(plan))
                 _keep(browser, folder, "mlflow_compare", (1500, 1100))
         finally:
             browser.quit()
+
+
+def _explained_patient(folder: Path) -> Path:
+    """Page of one patient of another cohort."""
+    simulate_cohort(300, 2, setting="metastatic").patients.to_csv(folder / "next.csv", index=False)
+    place = folder / "patient.html"
+    explain_file(ExplainTask(folder / "next.csv", folder / "with-literature-model", place, patient="SIM-000003"))
+    return place
 
 
 def _browser() -> webdriver.Chrome:

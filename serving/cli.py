@@ -1,4 +1,4 @@
-"""The commands `adcr score`, `adcr validate` and `adcr ui`: each parses its options and calls one function."""
+"""The commands `adcr score`, `explain`, `validate` and `ui`: each parses its options and calls one function."""
 
 from __future__ import annotations
 
@@ -76,6 +76,54 @@ def score(
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:
         click.echo(manifest.to_text())
+
+
+@click.command()
+@click.argument("model")
+@click.argument("file", type=_FILE)
+@click.option("--patient", metavar="ID", help="Write the page of this patient instead of the cohort's.")
+@click.option("--adc", metavar="ADC", help="Which of the patient's rows, where there are several.")
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    help="Page to write, .html, replaced if it is there (default: FILE's name with .explained or .patient).",
+)
+@click.option(
+    "--map",
+    "mapping",
+    metavar="FILE|NAME",
+    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
+)
+@click.option("--sheet", help="Sheet of an Excel file that has several.")
+@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option("--json", "as_json", is_flag=True, help="Print what the page holds as JSON for machines too.")
+def explain(
+    model: str,
+    file: Path,
+    patient: str | None,
+    adc: str | None,
+    output: Path | None,
+    mapping: str | None,
+    sheet: str | None,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Write a page on why the patients of FILE, or one of them, have the scores that MODEL gives them.
+
+    MODEL is named as for `adcr score`. The page is one file that opens in any browser, without a network; its numbers
+    are those of `adcr score`. Research use only; never a treatment recommendation.
+    """
+    import msgspec
+
+    from serving.explaining.explain_file import ExplainTask, default_page, explain_file
+    from serving.model_location import model_folder
+    from serving.orderly_end import ending_orderly
+
+    place = output or default_page(file, of_patient=patient is not None)
+    with ending_orderly(), model_folder(model) as folder:
+        document = explain_file(ExplainTask(file, folder, place, patient, adc, mapping, sheet, encoding))
+    click.echo(msgspec.json.encode(document).decode() if as_json else f"wrote {place}")
 
 
 @click.command()

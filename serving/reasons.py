@@ -91,16 +91,49 @@ def reason_text(column: FeatureColumn, value: float, contribution: float) -> str
     str
         "HER2 IHC score 3+ (+0.82)", "ERBB2 expression -1.3 SD (-0.21)", "p95HER2 positive: not measured (+0.04)".
     """
+    return f"{value_in_words(column, value)} ({contribution:+.2f})"
+
+
+def value_in_words(column: FeatureColumn, value: float) -> str:
+    """Column and value as a reader meets them.
+
+    Parameters
+    ----------
+    column : FeatureColumn
+    value : float
+        Encoded; NaN is missing.
+
+    Returns
+    -------
+    str
+        "HER2 IHC score 3+", "ERBB2 expression -1.3 SD", "p95HER2 positive: not measured".
+    """
     # What stands in brackets behind a label explains its levels, which the value itself shows.
     label = re.sub(r"\s*\([^()]*\)$", "", column.label).replace(": ", " ")
     if math.isnan(value):
-        told = ": not known" if column.source == "adc_profile" else ": not measured"
-    elif column.kind == "numeric":
-        sign = "+" if column.unit == "z-score" else ""
-        told = f" {_rounded(value, sign)}{_UNIT_SIGNS.get(column.unit, f' {column.unit}')}"
-    else:
-        told = f"{': ' if column.kind == 'binary' else ' '}{value_text(column, value)}"
-    return f"{label}{told} ({contribution:+.2f})"
+        return f"{label}{': not known' if column.source == 'adc_profile' else ': not measured'}"
+    return f"{label}{': ' if column.kind == 'binary' else ' '}{value_words(column, value)}"
+
+
+def value_words(column: FeatureColumn, value: float) -> str:
+    """Value of a model column as a reader meets it, with its unit.
+
+    Parameters
+    ----------
+    column : FeatureColumn
+    value : float
+        Encoded and not missing.
+
+    Returns
+    -------
+    str
+        "3+", "yes", "-1.3 SD", "12%".
+    """
+    if column.kind != "numeric":
+        return value_text(column, value)
+    return (
+        f"{_rounded(value, '+' if column.unit == 'z-score' else '')}{_UNIT_SIGNS.get(column.unit, f' {column.unit}')}"
+    )
 
 
 def _rounded(value: float, sign: str) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from features.core_biomarkers import CORE_BIOMARKERS
 from features.errors import InputError
 from serving.reasons import reason_columns
 from serving.shift import (
-    CORE_BIOMARKERS,
     ShiftCounts,
     count_shift,
     missing_core_biomarkers,

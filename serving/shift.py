@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from features.core_biomarkers import CORE_BIOMARKERS
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -21,15 +23,6 @@ if TYPE_CHECKING:
 
 #: Stands between names in one cell.
 SEPARATOR = "; "
-
-#: The core biomarkers and the columns that measure each; one measured column is enough.
-CORE_BIOMARKERS: Mapping[str, tuple[str, ...]] = {
-    "her2_level": ("her2_ihc", "her2_ish_ratio", "erbb2_copy_number", "erbb2_mrna_z", "her2_h_score"),
-    "her2_heterogeneity": ("her2_heterogeneous", "her2_negative_fraction"),
-    "p95her2": ("p95her2_ratio", "p95her2_positive"),
-    "cdk12": ("cdk12_amplified", "cdk12_copy_number"),
-    "erbb2_deletion": ("erbb2_deletion",),
-}
 
 #: A column is named in the summary where its missing share differs from training by more than this.
 NOTABLE_MISSING_CHANGE = 0.2

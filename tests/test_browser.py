@@ -165,3 +165,102 @@ def test_the_comparison_page_shows_runs_side_by_side_and_hostile_names_as_text(b
     assert browser.title == "Runs of the experiment 'adcr'"
     assert not elements(browser, "img")
     assert "seed" in shown
+
+
+@pytest.fixture(scope="module")
+def pages(runs: Runs, bundle_folder: Path) -> dict[str, Path]:
+    """Pages of `adcr explain`: a cohort of 250 patients, one of them, and one made of hostile texts."""
+    from features.cohort_file import read_cohort
+    from features.report.document import Document, Paragraph, Section, SortableTable
+    from serving.explaining.cohort_document import cohort_document
+    from serving.explaining.explained_cohort import explain_patients
+    from serving.explaining.patient_document import patient_document
+    from training.model_bundle import read_bundle
+
+    simulate_cohort(250, 72).patients.to_csv(runs.folder / "next.csv", index=False)
+    explained = explain_patients(read_bundle(bundle_folder), read_cohort(runs.folder / "next.csv", for_scoring=True))
+    parts = (Paragraph(HOSTILE), SortableTable(HOSTILE, (HOSTILE, "b"), ((HOSTILE, "2"), ("a", "10")), ()))
+    hostile = Document(1, "explanation", HOSTILE, "", "", HOSTILE, (), (Section("one", HOSTILE, parts),))
+    documents = {
+        "cohort": cohort_document(explained),
+        "patient": patient_document(explained, 3),
+        "hostile": hostile,
+    }
+    found = {}
+    for name, document in documents.items():
+        found[name] = runs.folder / f"explained_{name}.html"
+        found[name].write_text(page(document), encoding="utf-8")
+    return found
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("name", ["cohort", "patient", "hostile"])
+def test_an_explanation_has_no_script_error_and_nothing_beyond_the_window(
+    browser: Any, pages: dict[str, Path], name: str, width: int
+) -> None:
+    browser.get_log("browser")
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        browser.get(pages[name].as_uri())
+        wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide[0] <= wide[1] == width
+        # No cell of a table of bars lies over its neighbour.
+        overlapping = browser.execute_script(
+            "return [...document.querySelectorAll('table.bars tr')].some(row => [...row.cells].some((cell, i) => i && "
+            "cell.getBoundingClientRect().left < row.cells[i - 1].getBoundingClientRect().right - 1))"
+        )
+        assert not overlapping
+        assert not [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_table_of_patients_sorts_by_a_click_searches_and_goes_on(browser: Any, pages: dict[str, Path]) -> None:
+    browser.get(pages["cohort"].as_uri())
+    table = elements(browser, "#patients table.sortable")[0]
+
+    def column(number: int) -> list[str]:
+        cells = "return [...arguments[0].tBodies[0].rows].map(r => r.cells[arguments[1]].textContent)"
+        return list(browser.execute_script(cells, table, number))
+
+    assert len(column(0)) == 100
+    button = elements(browser, "#patients th button")[2]
+    browser.execute_script("arguments[0].click(); arguments[0].click()", button)
+    falling = [float(text) for text in column(2)]
+    assert falling == sorted(falling, reverse=True)
+    assert table.find_elements("css selector", "th[aria-sort=descending]")
+    browser.execute_script("arguments[0].click()", elements(browser, "#patients .on")[0])
+    assert float(column(2)[0]) <= falling[-1]
+    search = elements(browser, "#patients input")[0]
+    search.send_keys("SIM-000123")
+    assert column(0) == ["SIM-000123"]
+    assert "1 to 1 of 1" in elements(browser, "#patients [role=status]")[0].text
+
+
+def test_hostile_text_in_an_explanation_is_shown_as_text(browser: Any, pages: dict[str, Path]) -> None:
+    browser.get(pages["hostile"].as_uri())
+    assert browser.title == HOSTILE
+    assert not elements(browser, "img")
+    assert text_of(browser).count(HOSTILE) >= 4
+    browser.execute_script("arguments[0].click()", elements(browser, "th button")[1])
+    assert [e.text for e in elements(browser, "tbody td")] == ["2", "10"]
+
+
+@pytest.mark.parametrize("name", ["cohort", "patient"])
+def test_an_explanation_prints_to_pdf_within_the_width_of_a_sheet(
+    browser: Any, pages: dict[str, Path], name: str
+) -> None:
+    # A4 between its margins, in CSS pixels.
+    screen = {"width": 718, "height": 1047, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        browser.get(pages[name].as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 718
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
+    assert printed.startswith(b"%PDF")
+    assert len(printed) > 20_000

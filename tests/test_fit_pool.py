@@ -25,6 +25,8 @@ def test_folds_and_resamples_on_a_cluster_give_the_model_and_metrics_of_threads(
         there = train(learned_cohort, "pcr", **plan)
     assert there.model_text == here.model_text
     assert there.validation.optimism == here.validation.optimism
+    assert there.explanation == here.explanation
+    assert here.explanation.refits == 12
     for a, b in zip(here.candidates, there.candidates, strict=True):
         assert a.evaluation.estimate("log_loss") == b.evaluation.estimate("log_loss")
 

@@ -134,6 +134,7 @@ def test_plots_and_the_shap_table_are_artifacts(client: Any) -> None:
         "plots/roc.png",
         "plots/calibration.png",
         "plots/shap_summary.png",
+        "explanations/explanation.json",
         "explanations/mean_abs_shap.json",
     }
 

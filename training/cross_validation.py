@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from training.baselines import Candidate
     from training.bootstrap import HeldOut
+    from training.explaining.examination import Examination
+    from training.explaining.refits import Refits
     from training.metrics import Floats, Integers
     from training.training_table import TrainingTable
 
@@ -44,6 +46,7 @@ def cross_validate(
     held_out: HeldOut,
     *,
     progress: Progress | None = None,
+    refits: Refits | None = None,
 ) -> CandidateResult:
     """Fit a candidate once per fold and repeat, predict the patients held out, and evaluate.
 
@@ -56,6 +59,8 @@ def cross_validate(
         Folds and outcomes.
     progress : callable, optional
         Called with 1 after each fit.
+    refits : Refits, optional
+        Keeps what each fold's model makes of its columns; for a `Boosted` candidate.
 
     Returns
     -------
@@ -67,18 +72,23 @@ def cross_validate(
     named = candidate()
     log_odds = np.full(held_out.folds.shape, np.nan)
 
-    def fit_and_predict(repeat: int, fold: int) -> tuple[int, Integers, Floats]:
+    examine = refits.examiner.examine if refits else None
+
+    def fit_and_predict(repeat: int, fold: int) -> tuple[int, Integers, Floats, Examination | None]:
         rows = np.flatnonzero(held_out.folds[repeat] == fold)
         rest = np.flatnonzero(held_out.folds[repeat] != fold)
-        return repeat, rows, candidate().fit(table.take(rest)).log_odds(table.take(rows))
+        fitted, held = candidate().fit(table.take(rest)), table.take(rows)
+        return repeat, rows, fitted.log_odds(held), examine(fitted, held) if examine else None
 
     jobs = [(r, int(k)) for r, row in enumerate(held_out.folds) for k in np.unique(row)]
     try:
         with fit_pool() as pool:
             futures = [pool.submit(fit_and_predict, *job) for job in jobs]
             for future in as_completed(futures):
-                repeat, rows, predicted = future.result()
+                repeat, rows, predicted, examined = future.result()
                 log_odds[repeat, rows] = predicted
+                if refits and examined:
+                    refits.keep(examined)
                 if progress:
                     progress(1)
     except InputError as error:

@@ -176,7 +176,7 @@ def log_dataset(run: TrackedRun, result: TrainingResult) -> None:
 
 
 def log_plots(run: TrackedRun, result: TrainingResult, cohort: Cohort) -> None:
-    """Write the plots and the table of mean absolute SHAP contributions.
+    """Write the plots, the table of mean absolute SHAP contributions, and what refits and catalogue say of them.
 
     Parameters
     ----------
@@ -193,6 +193,9 @@ def log_plots(run: TrackedRun, result: TrainingResult, cohort: Cohort) -> None:
         "direction": [None if i.direction is None else round(i.direction, 3) for i in result.influences],
     }
     run.client.log_text(run.run_id, msgspec.json.encode(table).decode(), "explanations/mean_abs_shap.json")
+    # Stability, ablation, drugs and the catalogue: another cohort's run is compared with this one by it.
+    found = msgspec.json.format(msgspec.json.encode(result.explanation), indent=1).decode()
+    run.client.log_text(run.run_id, found, "explanations/explanation.json")
 
 
 def log_report(run: TrackedRun, document: Document) -> None:

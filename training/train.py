@@ -14,6 +14,8 @@ from training.bundle_record import bundle_record
 from training.candidates import Boosted, Tuning, candidate_makers
 from training.checks.before_training import check_before_training
 from training.cross_validation import CandidateResult, cross_validate
+from training.explaining.record import ExplanationRecord, explanation_record
+from training.explaining.refits import Refits
 from training.explanations import Influence, influences
 from training.learning_curve import CurvePoint, curve_sizes, learning_curve
 from training.splits import assign_folds, require_both_outcomes, stratum
@@ -85,6 +87,8 @@ class TrainingResult:
         What the intervals resample: "patients" or the group column.
     shap : numpy.ndarray of shape (n_patients, n_columns)
         Contributions of the final model to its training patients.
+    explanation : ExplanationRecord
+        What it makes of biomarkers, against the catalogue, and how stable that is.
     literature : LiteratureUse or None
         What the final model kept of the literature; None where it was left out.
     prior : CohortPrior or None
@@ -109,6 +113,7 @@ class TrainingResult:
     prior: CohortPrior | None
     curve: tuple[CurvePoint, ...]
     shap: Floats
+    explanation: ExplanationRecord
     validation: ValidationRecord
     seconds: float
 
@@ -310,14 +315,17 @@ def train_prepared(
     started = perf_counter()
     table, seed = prepared.table, prepared.plan.seed
     tuning = prepared.plan.tuning
-    makers = candidate_makers(seed, prepared.prior, tuning)
-    candidates = tuple(cross_validate(make, table, prepared.held_out, progress=progress) for make in makers)
+    makers, refits = candidate_makers(seed, prepared.prior, tuning), Refits(table, seed)
+    candidates = tuple(
+        cross_validate(make, table, prepared.held_out, progress=progress, refits=refits if make is makers[-1] else None)
+        for make in makers
+    )
     curve = _curve(prepared, progress)
     final = Boosted(seed, prepared.prior, tuning).fit(table).classifier
     if progress:
         progress(1)
     shap = final.contributions(table.features)[:, :-1]
-    validation = _validation(prepared, candidates, final.calibration_, makers[-1], progress)
+    validation = _validation(prepared, candidates, final.calibration_, makers[-1], progress, refits)
     return TrainingResult(
         name=name,
         endpoint=prepared.endpoint,
@@ -335,6 +343,7 @@ def train_prepared(
         prior=prepared.prior,
         curve=curve,
         shap=shap,
+        explanation=explanation_record(table, final.schema_, shap, refits, prepared.held_out),
         validation=validation,
         seconds=perf_counter() - started,
     )
@@ -346,11 +355,18 @@ def _validation(
     recalibration: Calibration,
     maker: Callable[[], Candidate],
     progress: Progress | None,
+    refits: Refits,
 ) -> ValidationRecord:
     """Judge the model from its held-out predictions, and correct the apparent performance by the bootstrap."""
     plan, table = prepared.plan, prepared.table
     corrected = optimism(
-        maker, table, candidates[-1].evaluation, resamples=plan.optimism, seed=plan.seed, progress=progress
+        maker,
+        table,
+        candidates[-1].evaluation,
+        resamples=plan.optimism,
+        seed=plan.seed,
+        progress=progress,
+        refits=refits,
     )
     folds = sum(len(np.unique(row)) for row in prepared.held_out.folds) // len(prepared.held_out.folds)
     return validation_record(

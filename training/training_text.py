@@ -207,6 +207,7 @@ def session_json(session: TrainingSession) -> str:
             "log_loss_minus_champion": registered.decision.difference,
         },
         "influences": list(result.influences),
+        "explanation": result.explanation,
         "seconds": round(result.seconds, 2),
         "next": next_commands(session),
         "use": RESEARCH_USE,

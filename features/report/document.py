@@ -71,7 +71,57 @@ class Checklist(msgspec.Struct, frozen=True, tag="checklist", forbid_unknown_fie
     items: tuple[ChecklistItem, ...]
 
 
-Block = Paragraph | Table | Figure | Checklist
+class SortableTable(msgspec.Struct, frozen=True, tag="sortable", forbid_unknown_fields=True):
+    """Rows that a reader can sort and search; without script all of them are shown.
+
+    `rounded` columns hold numbers in full, which the page rounds to three decimals and sorts by.
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    rounded: tuple[int, ...] = ()
+
+
+class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One bar from `start` to `end`, with its label, a line below it, and its amount; `tone` "total" is no step."""
+
+    label: str
+    amount: str
+    start: float
+    end: float
+    detail: str = ""
+    tone: Literal["step", "total", "unsure"] = "step"
+
+
+class Bars(msgspec.Struct, frozen=True, tag="bars", forbid_unknown_fields=True):
+    """Horizontal bars on one scale: a waterfall where each starts at the end of the one before."""
+
+    caption: str
+    alternative: str
+    head: tuple[str, str, str]
+    bars: tuple[Bar, ...]
+
+
+class DotGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Dots of one colour and shape."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+class Dots(msgspec.Struct, frozen=True, tag="dots", forbid_unknown_fields=True):
+    """A small scatter plot; `ticks` name places on the x axis, several plots stand side by side."""
+
+    caption: str
+    alternative: str
+    y_label: str
+    groups: tuple[DotGroup, ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+Block = Paragraph | Table | Figure | Checklist | SortableTable | Bars | Dots
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,17 +1,27 @@
-"""A document as a page: self-contained HTML without script, every text escaped."""
+"""A document as a page: self-contained HTML, every text escaped, no script but that of sortable tables."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from features.report.document import Checklist, Figure, Paragraph, Table
+from features.report.document import Bars, Checklist, Dots, Figure, Paragraph, SortableTable, Table
 from features.report.drawing import draw
+from features.report.small_drawings import bar_svgs, dots_svg
+from features.report.sorting import content_policy, sorting_script
 
 if TYPE_CHECKING:
     from features.report.document import Block, Document
 
-_KINDS = {Paragraph: "paragraph", Table: "table", Figure: "figure", Checklist: "checklist"}
+_KINDS = {
+    Paragraph: "paragraph",
+    Table: "table",
+    Figure: "figure",
+    Checklist: "checklist",
+    SortableTable: "sortable",
+    Bars: "bars",
+    Dots: "dots",
+}
 
 
 def page(document: Document) -> str:
@@ -38,5 +48,23 @@ def page(document: Document) -> str:
         # Drawn by matplotlib, which escapes its texts itself.
         return Markup(draw(figure))  # noqa: S704
 
+    def small(block: Bars | Dots) -> list[Markup]:
+        # Numbers and escaped texts.
+        svgs = bar_svgs(block) if isinstance(block, Bars) else [dots_svg(block)]
+        return [Markup(svg) for svg in svgs]  # noqa: S704
+
+    def rounded(text: str) -> str:
+        return f"{float(text):.3f}" if text else ""
+
+    sortable = any(isinstance(block, SortableTable) for section in document.sections for block in section.blocks)
+    script = sorting_script() if sortable else ""
     template = files("features.report").joinpath("template.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(template).render(document=document, kind_of=kind_of, draw=drawn)
+    return environment.from_string(template).render(
+        document=document,
+        kind_of=kind_of,
+        draw=drawn,
+        small=small,
+        rounded=rounded,
+        script=Markup(script),  # noqa: S704
+        policy=content_policy(script),
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from features.report.document import Document, Figure, Paragraph, Section, Series, Table
 from features.report.words import banner, share
 from training.report.checklists import checklists
+from training.report.of_explanation import explanation_sections
 from training.report.parts import (
     SCHEMA_VERSION,
     USE,
@@ -34,7 +35,6 @@ _ENDPOINTS = {
     "pcr": "pathological complete response (pCR)",
     "objective_response": "objective response (RECIST 1.1: complete or partial response)",
 }
-_SHOWN_INFLUENCES = 15
 
 
 def training_document(result: TrainingResult, *, verdict: str, literature: str) -> Document:
@@ -69,7 +69,7 @@ def training_document(result: TrainingResult, *, verdict: str, literature: str) 
         comparator_section(None),
         Section("learning-curve", "Learning curve", _curve(result)),
         Section("literature", "What was kept of the literature", _literature(result, literature)),
-        Section("explanation", "What the model builds on", _influences(result)),
+        *explanation_sections(result.explanation),
         Section("limits", "Limits", (*unsaid_paragraphs(validation.unsaid), *limits)),
         Section("specification", "Specification", (_specification(result),)),
         Section("standards", "Reporting standards", (tripod, probast)),
@@ -184,24 +184,6 @@ def _literature(result: TrainingResult, sentence: str) -> tuple[Paragraph | Tabl
         told = f"Against the catalogue's direction: {', '.join(use.contradicted)}. No sign is held for them."
         blocks.append(Paragraph(told, "warning"))
     return tuple(blocks)
-
-
-def _influences(result: TrainingResult) -> tuple[Figure | Paragraph, ...]:
-    shown = [i for i in result.influences if i.mean_abs_shap > 0][:_SHOWN_INFLUENCES]
-    if not shown:
-        return (Paragraph("The model gives every patient the same probability."),)
-    told = ", ".join(f"{i.label} {i.mean_abs_shap:.2f}" for i in shown[:5])
-    figure = Figure(
-        "bars",
-        "Mean absolute SHAP contribution to the log-odds of response, in the patients learned from.",
-        f"Largest contributions: {told}.",
-        "mean |SHAP|, log-odds",
-        "",
-        (Series("", tuple(i.mean_abs_shap for i in shown), ()),),
-        categories=tuple(i.label for i in shown),
-    )
-    note = "Correlated biomarkers (ERBB2 and CDK12, HER2 by IHC and by ISH) share credit: read them as one block."
-    return figure, Paragraph(note)
 
 
 def _limits(result: TrainingResult) -> Iterator[str]:

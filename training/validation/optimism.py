@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from training.baselines import Candidate
     from training.bootstrap import Evaluation
     from training.cross_validation import Progress
+    from training.explaining.examination import Examination
+    from training.explaining.refits import Refits
     from training.metrics import Floats, Integers
     from training.training_table import TrainingTable
 
@@ -84,6 +86,7 @@ def optimism(
     resamples: int = RESAMPLES,
     seed: int = 0,
     progress: Progress | None = None,
+    refits: Refits | None = None,
 ) -> OptimismRecord:
     """Apparent performance, and what resampling leaves of it.
 
@@ -106,6 +109,8 @@ def optimism(
     seed : int
     progress : callable, optional
         Called with 1 after each fit.
+    refits : Refits, optional
+        Keeps what each resample's model makes of its columns; for a `Boosted` candidate.
 
     Returns
     -------
@@ -118,7 +123,7 @@ def optimism(
     """
     if resamples < _FEWEST:
         return OptimismRecord(0, 0, (), f"not asked for (--optimism {_FEWEST} or more)")
-    found = _resampled(candidate, table, resamples, seed, progress)
+    found = _resampled(candidate, table, resamples, seed, progress, refits)
     if len(found) < _FEWEST:
         return OptimismRecord(len(found), resamples - len(found), (), "too few resamples hold both outcomes")
     log_odds = candidate().fit(table).log_odds(table)
@@ -142,11 +147,17 @@ def optimism(
 
 
 def _resampled(
-    candidate: Callable[[], Candidate], table: TrainingTable, resamples: int, seed: int, progress: Progress | None
+    candidate: Callable[[], Candidate],
+    table: TrainingTable,
+    resamples: int,
+    seed: int,
+    progress: Progress | None,
+    refits: Refits | None,
 ) -> list[tuple[dict[str, float], ...]]:
     """Refit and judge each resample: in itself, in the cohort, and in the patients that it left out."""
+    examine = refits.examiner.examine if refits else None
 
-    def one(number: int) -> tuple[dict[str, float], ...] | None:
+    def one(number: int) -> tuple[tuple[dict[str, float], ...], Examination | None] | None:
         rows = _draw(table, np.random.default_rng([seed, number]))
         rest = np.setdiff1d(np.arange(table.patients), rows)
         if len(np.unique(table.outcome[rows])) < 2 or len(np.unique(table.outcome[rest])) < 2:
@@ -155,7 +166,8 @@ def _resampled(
         fitted = candidate().fit(drawn)
         log_odds = fitted.log_odds(table)
         parts = (rows, np.arange(table.patients), rest)
-        return tuple(performance(table.outcome[part], log_odds[part]) for part in parts)
+        judged = tuple(performance(table.outcome[part], log_odds[part]) for part in parts)
+        return judged, examine(fitted) if examine else None
 
     found: dict[int, tuple[dict[str, float], ...]] = {}
     with fit_pool() as pool:
@@ -163,7 +175,9 @@ def _resampled(
         for future in as_completed(futures):
             result = future.result()
             if result is not None:
-                found[futures[future]] = result
+                found[futures[future]], examined = result
+                if refits and examined:
+                    refits.keep(examined)
             if progress:
                 progress(1)
     return [found[number] for number in sorted(found)]

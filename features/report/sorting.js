@@ -1,0 +1,48 @@
+"use strict";
+// Sorts by a click on a column's name, searches in all rows, and shows 100 rows at a time.
+for (const box of document.querySelectorAll(".sorted")) {
+  const body = box.querySelector("tbody"), search = box.querySelector("input"), status = box.querySelector("[role=status]");
+  const [back, on] = box.querySelectorAll(".controls button"), heads = [...box.querySelectorAll("thead th")];
+  const rows = [...body.rows].map(row => ({ row, text: row.textContent.toLowerCase() }));
+  const pageRows = 100;
+  let shown = rows, first = 0;
+  const key = (row, column) => row.cells[column].dataset.k ?? row.cells[column].textContent;
+  const draw = () => {
+    body.replaceChildren(...shown.slice(first, first + pageRows).map(r => r.row));
+    back.disabled = first === 0;
+    on.disabled = first + pageRows >= shown.length;
+    const last = Math.min(first + pageRows, shown.length);
+    status.textContent = shown.length ? `${first + 1} to ${last} of ${shown.length}` : "none found";
+  };
+  const find = () => {
+    const wanted = search.value.trim().toLowerCase();
+    shown = wanted ? rows.filter(r => r.text.includes(wanted)) : rows.slice();
+    first = 0;
+    draw();
+  };
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    head.setAttribute("aria-sort", "none");
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach(h => h.setAttribute("aria-sort", h === head ? (down ? "descending" : "ascending") : "none"));
+      const numeric = rows.every(r => key(r.row, column) === "" || !Number.isNaN(Number(key(r.row, column))));
+      rows.sort((a, b) => {
+        const p = key(a.row, column), q = key(b.row, column);
+        // Empty cells come last either way.
+        if (p === "" || q === "") return (p === "") - (q === "");
+        const order = numeric ? Number(p) - Number(q) : p.localeCompare(q, "en", { numeric: true });
+        return down ? -order : order;
+      });
+      find();
+    });
+  });
+  search.addEventListener("input", find);
+  back.addEventListener("click", () => { first = Math.max(0, first - pageRows); draw(); });
+  on.addEventListener("click", () => { first += pageRows; draw(); });
+  box.querySelector(".controls").hidden = false;
+  draw();
+}
