@@ -116,7 +116,7 @@ def validate(
     from features.cohort_file import read_cohort
     from serving.model_location import model_folder
     from serving.orderly_end import ending_orderly
-    from training.model_bundle import read_bundle
+    from training.model_trust import trusted_bundle
     from training.report.files import require_free_report, write_external_report
     from training.validation.external import validate_model
     from training.validation.text import external_json, external_text
@@ -125,7 +125,7 @@ def validate(
         if report:
             require_free_report(report)
         cohort = read_cohort(file, mapping=mapping, sheet=sheet, encoding=encoding)
-        found = validate_model(read_bundle(folder), cohort, comparator=comparator, seed=seed)
+        found = validate_model(trusted_bundle(folder), cohort, comparator=comparator, seed=seed)
         if report:
             write_external_report(report, found)
     click.echo(external_json(found) if as_json else external_text(found))

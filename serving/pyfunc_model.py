@@ -35,9 +35,9 @@ class AdcrModel(PythonModel):
         ModelError
             The bundle is damaged or of another version.
         """
-        from training.model_bundle import read_bundle
+        from training.model_trust import trusted_bundle
 
-        self._bundle = read_bundle(Path(context.artifacts["bundle"]))
+        self._bundle = trusted_bundle(Path(context.artifacts["bundle"]))
         # The scoring server calls from several threads; LightGBM does not promise to bear that.
         self._one_at_a_time = Lock()
 

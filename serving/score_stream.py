@@ -21,7 +21,8 @@ from serving.score_writer import open_scores
 from serving.scores import check_reasons, data_origin, score_columns
 from serving.scoring_engine import fastest
 from serving.shift import ShiftCounts, column_shifts
-from training.model_bundle import RECORD_FILE, read_bundle
+from training.model_bundle import RECORD_FILE
+from training.model_trust import trusted_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +94,7 @@ def score_file(task: ScoringTask, *, progress: Progress | None = None) -> record
     check_reasons(task.top_reasons)
     inputs = (task.file, *([Path(task.mapping)] if task.mapping else []))
     files = check_output(task.output, inputs=inputs)
-    bundle = read_bundle(task.bundle_folder)
+    bundle = trusted_bundle(task.bundle_folder)
     cohort = read_cohort(task.file, mapping=task.mapping, sheet=task.sheet, encoding=task.encoding, for_scoring=True)
     with StagedFiles() as staged:
         tally = _write_scores(staged, files, bundle, cohort, task.top_reasons, progress)
