@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint pictures clean
+.PHONY: help demo test test-all check lint fuzz pictures clean
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ lint: .venv/ready  ## Lint code and docstrings, and check types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+fuzz: .venv/ready  ## Mutate cohort files, mappings, catalogues and models by the thousand (two minutes)
+	@$(BIN)/python -m benchmarks.fuzz
 
 pictures: .venv/ready  ## Take the README's pictures anew (needs Chromium with chromedriver)
 	@$(BIN)/python -m pictures.make_pictures

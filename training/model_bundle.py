@@ -285,7 +285,7 @@ def read_bundle(folder: Path) -> ModelBundle:
                 mend="Train it again, or use the adcr that wrote it.",
             )
         record = msgspec.json.decode(content, type=BundleRecord)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(
             f"{RECORD_FILE} is damaged ({error}).", where=str(folder), mend="Copy the model again."
         ) from error

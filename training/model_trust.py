@@ -22,6 +22,7 @@ from features.catalogue_version import catalogue_sha256
 from features.errors import ModelError
 from training.bundle_schema import GoldenRows
 from training.model_bundle import MODEL_FILE, RECORD_FILE, read_bundle, sha256_of
+from training.record_check import record_fault
 
 if TYPE_CHECKING:
     from training.model_bundle import ModelBundle
@@ -70,7 +71,7 @@ def trusted_bundle(folder: Path) -> ModelBundle:
     if mark.is_file():
         return bundle
     require_catalogue(bundle)
-    what = trial(bundle)
+    what = record_fault(bundle.record) or trial(bundle)
     if what:
         raise ModelError(f"the model is not sound: {what}.", where=str(folder), mend=_MEND)
     _remember(mark)
