@@ -54,9 +54,9 @@ def score(
     Research use only; never a treatment recommendation.
     """
     from features.faults import shown
+    from features.orderly_end import ending_orderly
     from features.progress_bar import LateProgressBar
     from serving.model_location import model_folder
-    from serving.orderly_end import ending_orderly
     from serving.output_files import default_output
     from serving.score_stream import ScoringTask, score_file
 
@@ -114,8 +114,8 @@ def validate(
     are judged and the output says so. Research use only; never a treatment recommendation.
     """
     from features.cohort_file import read_cohort
+    from features.orderly_end import ending_orderly
     from serving.model_location import model_folder
-    from serving.orderly_end import ending_orderly
     from training.model_trust import trusted_bundle
     from training.report.files import require_free_report, write_external_report
     from training.validation.external import validate_model

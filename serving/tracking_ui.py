@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from features.errors import InputError, TrackingError
-from serving.orderly_end import ending_orderly
+from features.orderly_end import ending_orderly
 from training.run_store import ARTIFACTS, default_store, store_exists
 
 if TYPE_CHECKING:
