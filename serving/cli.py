@@ -33,6 +33,9 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
 )
 @click.option("--sheet", help="Sheet of an Excel file that has several.")
 @click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option(
+    "--pseudonymise", is_flag=True, help="Write a keyed hash in place of each id; the key is in ADCR_PSEUDONYM_KEY."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON for machines instead of text.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def score(
@@ -44,6 +47,7 @@ def score(
     mapping: str | None,
     sheet: str | None,
     encoding: str | None,
+    pseudonymise: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -58,8 +62,10 @@ def score(
     from features.progress_bar import LateProgressBar
     from serving.model_location import model_folder
     from serving.output_files import default_output
+    from serving.pseudonyms import pseudonyms_from_environment
     from serving.score_stream import ScoringTask, score_file
 
+    pseudonyms = pseudonyms_from_environment() if pseudonymise else None
     bar = LateProgressBar(f"scoring {shown(file.name)}", enabled=not quiet)
     with ending_orderly(), model_folder(model) as folder, bar as progress:
         task = ScoringTask(
@@ -70,6 +76,7 @@ def score(
             mapping=mapping,
             sheet=sheet,
             encoding=encoding,
+            pseudonyms=pseudonyms,
         )
         manifest = score_file(task, progress=progress)
     if as_json:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.cohort import Cohort
+    from serving.pseudonyms import Pseudonyms
     from serving.scores import ScoredBatch
     from training.model_bundle import ModelBundle
 
@@ -55,6 +56,8 @@ class ScoringTask:
         Reasons per patient; 0 for none.
     mapping, sheet, encoding : str or None
         How to read the file.
+    pseudonyms : Pseudonyms or None
+        What ids become in every output; None leaves them as they are.
     """
 
     file: Path
@@ -64,6 +67,7 @@ class ScoringTask:
     mapping: str | None = None
     sheet: str | None = None
     encoding: str | None = None
+    pseudonyms: Pseudonyms | None = None
 
 
 def score_file(task: ScoringTask, *, progress: Progress | None = None) -> records.Manifest:
@@ -96,6 +100,8 @@ def score_file(task: ScoringTask, *, progress: Progress | None = None) -> record
     files = check_output(task.output, inputs=inputs)
     bundle = trusted_bundle(task.bundle_folder)
     cohort = read_cohort(task.file, mapping=task.mapping, sheet=task.sheet, encoding=task.encoding, for_scoring=True)
+    if task.pseudonyms:
+        cohort = task.pseudonyms.of_cohort(cohort)
     with StagedFiles() as staged:
         tally = _write_scores(staged, files, bundle, cohort, task.top_reasons, progress)
         manifest = _write_records(staged, files, bundle, cohort, tally)
