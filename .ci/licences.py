@@ -33,7 +33,11 @@ def licence(name: str) -> str:
         return ""
     expression = about.get("License-Expression", "")
     stated = (about.get("License") or "").strip()
-    short = stated if stated and "\n" not in stated and len(stated) < 60 and stated != "UNKNOWN" else ""
+    short = (
+        stated
+        if stated and "\n" not in stated and len(stated) < 60 and stated not in ("UNKNOWN", "OSI Approved")
+        else ""
+    )
     classified = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier") or [] if c.startswith("License ::")]
     return (
         expression or short or _by_text(stated) or "; ".join(classified) or _by_text(_licence_file(name)) or "unknown"
