@@ -19,6 +19,9 @@ NO_ROOM, NO_MEMORY = 5, 6
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
+_INTERRUPTED = "interrupted; nothing half written was left."
+
+
 class Command(NamedTuple):
     """Where a command lives (`module:attribute`) and its one-line help."""
 
@@ -92,7 +95,12 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f"Did you mean '{close[0]}'?" if close else "'adcr --help' lists the commands."
         sys.stderr.write(f"adcr: there is no command '{name}'. {hint}\n")
         return 2
-    return _run(name, arguments[1:])
+    try:
+        return _run(name, arguments[1:])
+    except KeyboardInterrupt:
+        # While Click and the command were still being loaded.
+        sys.stderr.write(f"adcr {name}: {_INTERRUPTED}\n")
+        return 130
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -139,7 +147,7 @@ def _told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, AdcrError):
         return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return 130, "interrupted; nothing half written was left."
+        return 130, _INTERRUPTED
     if isinstance(error, MemoryError):
         return NO_MEMORY, "there is not enough memory. Close other programs, or use a smaller file."
     if isinstance(error, OSError) and error.errno in _FULL:

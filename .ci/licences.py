@@ -33,15 +33,10 @@ def licence(name: str) -> str:
         return ""
     expression = about.get("License-Expression", "")
     stated = (about.get("License") or "").strip()
-    short = (
-        stated
-        if stated and "\n" not in stated and len(stated) < 60 and stated not in ("UNKNOWN", "OSI Approved")
-        else ""
-    )
-    classified = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier") or [] if c.startswith("License ::")]
-    return (
-        expression or short or _by_text(stated) or "; ".join(classified) or _by_text(_licence_file(name)) or "unknown"
-    )
+    short = stated if stated not in ("", "UNKNOWN") and "\n" not in stated and len(stated) < 60 else ""
+    classifiers = [c for c in about.get_all("Classifier") or [] if c.startswith("License :: OSI Approved :: ")]
+    classified = "; ".join(c.rpartition(" :: ")[2] for c in classifiers)
+    return expression or short or _by_text(stated) or classified or _by_text(_licence_file(name)) or "unknown"
 
 
 def _by_text(text: str) -> str:
