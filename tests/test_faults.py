@@ -187,3 +187,42 @@ def test_a_clock_that_goes_back_loses_no_run(tmp_path: Path, monkeypatch: pytest
     with open_run(store, "adcr", "after", {}) as run:
         found = run.client.search_runs([run.experiment_id])
     assert sorted((r.info.run_name, r.info.status) for r in found) == [("after", "RUNNING"), ("before", "FINISHED")]
+
+
+def test_a_store_that_was_killed_while_its_tables_were_made_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    half = sqlite3.connect(tmp_path / ".mlflow.db.new")
+    half.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+    half.close()
+    with open_run(default_store(tmp_path), "adcr", "first", {}) as run:
+        assert run.client.get_run(run.run_id).info.status == "RUNNING"
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_a_store_that_was_interrupted_while_its_tables_were_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    def interrupt(*_: object, **__: object) -> None:
+        (tmp_path / ".mlflow.db.new").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(mlflow, "MlflowClient", interrupt)
+    with pytest.raises(KeyboardInterrupt), opened(default_store(tmp_path)):
+        pytest.fail("the store was opened")
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not (tmp_path / ".mlflow.db.new").exists()
+
+
+def test_a_half_made_store_of_an_older_adcr_is_told_with_its_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    half = sqlite3.connect(tmp_path / "mlflow.db")
+    half.execute("CREATE TABLE budget_policies (id INTEGER)")
+    half.close()
+    assert "mlflow.db is half made. Move it away; the next run makes a new one." in refused(default_store(tmp_path))

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DATABASE, ARTIFACTS, LOCK = "mlflow.db", "mlartifacts", "mlflow.db.lock"
+#: A database whose tables are still being made.
+_UNFINISHED = ".mlflow.db.new"
 #: Seconds to wait for another process that initialises the same store (it takes two).
 _LOCK_TIMEOUT = 120
 #: MLflow retries an unreachable server for minutes by default; a user at a prompt wants to know sooner.
@@ -132,6 +134,7 @@ def opened(store: RunStore) -> Iterator[None]:
 _KNOWN = (
     ("database is locked", "another program holds the database", "Wait until it is done, or end it."),
     ("not a database", "mlflow.db is damaged", "Move it away; the next run makes a new one."),
+    ("OperationalError) table", "mlflow.db is half made", "Move it away; the next run makes a new one."),
     ("malformed", "mlflow.db is damaged", "Move it away; the next run makes a new one."),
     ("disk I/O error", "the disk is full or cannot be written", "Make room, and start again."),
     ("disk is full", "the disk is full", "Make room, and start again."),
@@ -204,4 +207,30 @@ def _initialise(store: RunStore) -> None:
             MlflowClient().search_experiments(max_results=1)
         return
     with FileLock(store.folder / LOCK, timeout=_LOCK_TIMEOUT):
+        if not (store.folder / DATABASE).exists():
+            _make_database(store.folder)
         MlflowClient().search_experiments(max_results=1)
+
+
+def _make_database(folder: Path) -> None:
+    """Make an empty store under another name and put it in place whole.
+
+    MLflow makes its tables one by one; a database that a killed process left halfway can never be used again.
+    """
+    from mlflow import MlflowClient
+
+    new = folder / _UNFINISHED
+    for left in (new, new.with_name(f"{new.name}-journal")):
+        left.unlink(missing_ok=True)
+    try:
+        client = MlflowClient(tracking_uri=f"sqlite:///{new.as_posix()}")
+        client.search_experiments(max_results=1)
+        # Where a file that is open cannot be renamed, the connections must be closed first.
+        engine = getattr(client._tracking_client.store, "engine", None)
+        if engine is not None:
+            engine.dispose()
+        new.replace(folder / DATABASE)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
