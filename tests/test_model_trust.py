@@ -174,6 +174,21 @@ def test_a_refused_model_is_one_line_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == before
 
 
+def test_a_pickled_model_is_refused_and_never_read(
+    tmp_path: Path, bundle_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pickled"
+    (folder / "artifacts").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors: {python_function: {python_model: python_model.pkl}}\n")
+    # Whoever unpickles it makes a file.
+    (folder / "python_model.pkl").write_bytes(f"cbuiltins\nopen\n(V{tmp_path}/ran\nVw\ntR.".encode())
+    file = tmp_path / "site.csv"
+    file.write_text("patient_id,adc,her2_ihc\nP1,T-DM1,3+\n", encoding="utf-8")
+    assert adcr.main(["score", str(file), "--model", str(folder), "-o", str(tmp_path / "out.csv")]) == 2
+    assert "The folder holds no bundle.json." in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_model_of_another_catalogue_is_refused_by_the_name_of_its_column(bundle_folder: Path) -> None:
     bundle = read_bundle(bundle_folder)
     columns = bundle.record.schema.columns
