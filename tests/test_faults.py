@@ -226,3 +226,14 @@ def test_a_half_made_store_of_an_older_adcr_is_told_with_its_mend(
     half.execute("CREATE TABLE budget_policies (id INTEGER)")
     half.close()
     assert "mlflow.db is half made. Move it away; the next run makes a new one." in refused(default_store(tmp_path))
+
+
+def test_a_working_folder_that_is_gone_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert adcr.main(["compare"]) == 4
+    assert capsys.readouterr().err.startswith("adcr compare: the working folder is gone.")

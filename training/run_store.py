@@ -71,11 +71,19 @@ def default_store(folder: Path | None = None) -> RunStore:
     -------
     RunStore
         MLFLOW_TRACKING_URI where that is set.
+
+    Raises
+    ------
+    TrackingError
+        The working folder has been removed.
     """
     named = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     if named:
         return RunStore(named)
-    place = (folder or Path.cwd()).resolve()
+    try:
+        place = (folder or Path.cwd()).resolve()
+    except FileNotFoundError as error:
+        raise TrackingError("the working folder is gone.", mend="Go to another folder, or make it anew.") from error
     return RunStore(f"sqlite:///{(place / DATABASE).as_posix()}", place)
 
 
