@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint pictures clean
+.PHONY: help demo test test-all check lint fuzz audit licences pictures clean
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -40,6 +40,17 @@ lint: .venv/ready  ## Lint code and docstrings, and check types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+fuzz: .venv/ready  ## Mutate cohort files, mappings, catalogues and models by the thousand (two minutes)
+	@$(BIN)/python -m benchmarks.fuzz
+
+audit: .venv/ready  ## Ask the advisory database about the pinned versions (needs a network)
+	@$(PYTHON) -m venv .venv/audit
+	@.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	@.venv/audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
+
+licences: .venv/ready  ## Write LICENCES.md anew from what the pinned packages declare
+	@$(BIN)/python .ci/licences.py > LICENCES.md
 
 pictures: .venv/ready  ## Take the README's pictures anew (needs Chromium with chromedriver)
 	@$(BIN)/python -m pictures.make_pictures

@@ -6,11 +6,20 @@ module of each room.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import NamedTuple
 
 RESEARCH_USE = "Research use only; not a treatment recommendation."
+
+
+#: Exit codes of a full disk met outside any output (a cache, a temporary file), and of too little memory.
+NO_ROOM, NO_MEMORY = 5, 6
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+
+
+_INTERRUPTED = "interrupted; nothing half written was left."
 
 
 class Command(NamedTuple):
@@ -68,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 success; 2 an input that the user can mend; 4 tracking; 5 output; 130 interrupted.
+        Exit code: 0 success; 2 an input that the user can mend; 4 tracking; 5 output; 6 memory; 130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     name = arguments[0] if arguments else "--help"
@@ -87,7 +96,12 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f"Did you mean '{close[0]}'?" if close else "'adcr --help' lists the commands."
         sys.stderr.write(f"adcr: there is no command '{name}'. {hint}\n")
         return 2
-    return _run(name, arguments[1:])
+    try:
+        return _run(name, arguments[1:])
+    except KeyboardInterrupt:
+        # While Click and the command were still being loaded.
+        sys.stderr.write(f"adcr {name}: {_INTERRUPTED}\n")
+        return 130
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -99,29 +113,47 @@ def _run(name: str, arguments: list[str]) -> int:
 
     import click
 
-    from features.errors import AdcrError
+    from features.orderly_end import ending_orderly
 
     module, _, attribute = COMMANDS[name].target.partition(":")
     try:
-        command: click.Command = getattr(import_module(module), attribute)
-        # Without standalone mode, click returns the code of `context.exit(2)` where it would otherwise raise.
-        code = command.main(arguments, prog_name=f"adcr {name}", standalone_mode=False)
+        with ending_orderly():
+            command: click.Command = getattr(import_module(module), attribute)
+            # Without standalone mode, click returns the code of `context.exit(2)` where it would otherwise raise.
+            code = command.main(arguments, prog_name=f"adcr {name}", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except AdcrError as error:
-        sys.stderr.write(f"adcr {name}: {error}\n")
-        return error.exit_code
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write(f"adcr {name}: interrupted; nothing half written was left.\n")
-        return 130
     except BrokenPipeError:
         # The reader of our output went away (`adcr ... | head`): no error of the user's.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (Exception, KeyboardInterrupt) as error:
+        code, line = _told(error)
+        if not line:
+            raise
+        sys.stderr.write(f"adcr {name}: {line}\n")
+        return code
+
+
+def _told(error: BaseException) -> tuple[int, str]:
+    """Exit code and line of what a user or the machine brought about; no line for a fault of ours."""
+    import click
+
+    from features.errors import AdcrError
+
+    if isinstance(error, AdcrError):
+        return error.exit_code, str(error)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return 130, _INTERRUPTED
+    if isinstance(error, MemoryError):
+        return NO_MEMORY, "there is not enough memory. Close other programs, or use a smaller file."
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return NO_ROOM, f"the disk cannot be written ({error.strerror}). Make room, and start again."
+    return 1, ""
 
 
 if __name__ == "__main__":

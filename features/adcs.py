@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from features.biomarkers import Citation, Route
+from features.catalogue_file import read_catalogue
 from features.cohort import NO_ADC
 from features.column_names import normalise_name
 
@@ -90,8 +90,8 @@ def adcs() -> Mapping[str, Adc]:
     -------
     Mapping of str to Adc
     """
-    text = files("features").joinpath("adcs.toml").read_bytes()
-    return MappingProxyType({a.id: a for a in msgspec.toml.decode(text, type=_Document).adc})
+    document = read_catalogue("adcs.toml", _Document)
+    return MappingProxyType({a.id: a for a in document.adc})
 
 
 @cache

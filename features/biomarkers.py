@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+from features.catalogue_file import read_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -144,8 +145,8 @@ def biomarkers() -> Mapping[str, Biomarker]:
     -------
     Mapping of str to Biomarker
     """
-    text = files("features").joinpath("biomarkers.toml").read_bytes()
-    return MappingProxyType({b.id: b for b in msgspec.toml.decode(text, type=_Document).biomarker})
+    document = read_catalogue("biomarkers.toml", _Document)
+    return MappingProxyType({b.id: b for b in document.biomarker})
 
 
 @cache

@@ -12,14 +12,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
-#: Begins like a formula, and is no plain number (RE2).
-_RISKY = r"^[=+\-@\t\r]"
+#: A cell that begins with one of these runs as a formula; full-width forms do in East Asian spreadsheets.
+_OPENERS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+_RISKY = rf"^[{re.escape(_OPENERS)}]"
 _PLAIN_NUMBER = r"^[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?$"
-_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+#: Steers a terminal or turns the reading direction; spreadsheets refuse the first of them.
+_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{202a}-\x{202e}\x{2066}-\x{2069}]"
+_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def harmless(text: str) -> str:
     """Put an apostrophe before text that a spreadsheet would run; plain numbers stay.
+
+    Control characters, which would steer a terminal, are taken out.
 
     Examples
     --------
@@ -28,7 +33,8 @@ def harmless(text: str) -> str:
     >>> harmless("-1.5")
     '-1.5'
     """
-    risky = text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
+    text = _STEERING.sub("", text)
+    risky = text.startswith(tuple(_OPENERS)) and not _NUMBER.fullmatch(text)
     return f"'{text}" if risky else text
 
 

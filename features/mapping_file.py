@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.columns.cohort_columns import column_notes
 from features.columns.units import UNIT_WORDS
 from features.errors import InputError
 from features.faults import listed, shown
+from features.tables.text_column import named_group
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -227,5 +230,18 @@ def _check_pattern(pattern: str, where: str) -> None:
         compiled = re.compile(pattern)
     except re.error as error:
         raise InputError(f"`extract` is no regular expression ({error}).", where=where, mend="Correct it.") from error
-    if compiled.groups != 1:
+    if compiled.groups == 1:
+        _check_linear(pattern, where)
+    else:
         raise InputError("`extract` needs one group in brackets.", where=where, mend='For example "^([0-9.]+)".')
+
+
+def _check_linear(pattern: str, where: str) -> None:
+    """Refuse what RE2, which takes linear time on any text, does not know (look-around) or finds too large."""
+    try:
+        pc.extract_regex(pa.array([""]), pattern=named_group(pattern))
+    except pa.ArrowException as error:
+        told = " ".join(str(error).split())[:100]
+        raise InputError(
+            f"`extract` is beyond RE2 ({told}).", where=where, mend="Do without look-around and large repetitions."
+        ) from error

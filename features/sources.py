@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from features.catalogue_file import read_catalogue
 from features.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def sources() -> Mapping[str, Source]:
     -------
     Mapping of str to Source
     """
-    text = files("features").joinpath("sources.toml").read_bytes()
-    return MappingProxyType({s.id: s for s in msgspec.toml.decode(text, type=_Document).source})
+    document = read_catalogue("sources.toml", _Document)
+    return MappingProxyType({s.id: s for s in document.source})
 
 
 def spelled_out(citations: Iterable[Citation]) -> tuple[str, ...]:

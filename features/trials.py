@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from features.biomarkers import Citation
+from features.catalogue_file import read_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,5 +92,5 @@ def trials() -> Mapping[str, TrialResult]:
     -------
     Mapping of str to TrialResult
     """
-    text = files("features").joinpath("trials.toml").read_bytes()
-    return MappingProxyType({t.id: t for t in msgspec.toml.decode(text, type=_Document).trial})
+    document = read_catalogue("trials.toml", _Document)
+    return MappingProxyType({t.id: t for t in document.trial})

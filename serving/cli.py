@@ -33,6 +33,9 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
 )
 @click.option("--sheet", help="Sheet of an Excel file that has several.")
 @click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option(
+    "--pseudonymise", is_flag=True, help="Write a keyed hash in place of each id; the key is in ADCR_PSEUDONYM_KEY."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON for machines instead of text.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def score(
@@ -44,6 +47,7 @@ def score(
     mapping: str | None,
     sheet: str | None,
     encoding: str | None,
+    pseudonymise: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -54,12 +58,14 @@ def score(
     Research use only; never a treatment recommendation.
     """
     from features.faults import shown
+    from features.orderly_end import ending_orderly
     from features.progress_bar import LateProgressBar
     from serving.model_location import model_folder
-    from serving.orderly_end import ending_orderly
     from serving.output_files import default_output
+    from serving.pseudonyms import pseudonyms_from_environment
     from serving.score_stream import ScoringTask, score_file
 
+    pseudonyms = pseudonyms_from_environment() if pseudonymise else None
     bar = LateProgressBar(f"scoring {shown(file.name)}", enabled=not quiet)
     with ending_orderly(), model_folder(model) as folder, bar as progress:
         task = ScoringTask(
@@ -70,6 +76,7 @@ def score(
             mapping=mapping,
             sheet=sheet,
             encoding=encoding,
+            pseudonyms=pseudonyms,
         )
         manifest = score_file(task, progress=progress)
     if as_json:
@@ -116,9 +123,9 @@ def explain(
     """
     import msgspec
 
+    from features.orderly_end import ending_orderly
     from serving.explaining.explain_file import ExplainTask, default_page, explain_file
     from serving.model_location import model_folder
-    from serving.orderly_end import ending_orderly
 
     place = output or default_page(file, of_patient=patient is not None)
     with ending_orderly(), model_folder(model) as folder:
@@ -162,10 +169,10 @@ def validate(
     are judged and the output says so. Research use only; never a treatment recommendation.
     """
     from features.cohort_file import read_cohort
+    from features.orderly_end import ending_orderly
     from features.report.files import require_free_report, write_report
     from serving.model_location import model_folder
-    from serving.orderly_end import ending_orderly
-    from training.model_bundle import read_bundle
+    from training.model_trust import trusted_bundle
     from training.report.of_validation import validation_document
     from training.validation.external import validate_model
     from training.validation.text import external_json, external_text
@@ -174,7 +181,7 @@ def validate(
         if report:
             require_free_report(report)
         cohort = read_cohort(file, mapping=mapping, sheet=sheet, encoding=encoding)
-        found = validate_model(read_bundle(folder), cohort, comparator=comparator, seed=seed)
+        found = validate_model(trusted_bundle(folder), cohort, comparator=comparator, seed=seed)
         if report:
             write_report(report, validation_document(found))
     click.echo(external_json(found) if as_json else external_text(found))

@@ -35,9 +35,11 @@ class AdcrModel(PythonModel):
         ModelError
             The bundle is damaged or of another version.
         """
-        from training.model_bundle import read_bundle
+        from serving.request_guard import refuse_deep_json
+        from training.model_trust import trusted_bundle
 
-        self._bundle = read_bundle(Path(context.artifacts["bundle"]))
+        refuse_deep_json()
+        self._bundle = trusted_bundle(Path(context.artifacts["bundle"]))
         # The scoring server calls from several threads; LightGBM does not promise to bear that.
         self._one_at_a_time = Lock()
 
@@ -67,12 +69,22 @@ class AdcrModel(PythonModel):
         from features.errors import AdcrError
         from serving.row_scores import score_rows
 
-        top_reasons = int((params or {}).get("top_reasons", 3))
         try:
+            top_reasons = _reasons_asked(params)
             with self._one_at_a_time:
                 return score_rows(self._bundle, model_input, top_reasons=top_reasons)
         except AdcrError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
+
+
+def _reasons_asked(params: dict[str, Any] | None) -> int:
+    from features.errors import InputError
+
+    asked = (params or {}).get("top_reasons")
+    try:
+        return 3 if asked is None else int(asked)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError("top_reasons is no whole number.", mend="Give a number from 0 to 20.") from error
 
 
 mlflow.models.set_model(AdcrModel())

@@ -21,7 +21,8 @@ from serving.score_writer import open_scores
 from serving.scores import check_reasons, data_origin, score_columns
 from serving.scoring_engine import fastest
 from serving.shift import ShiftCounts, column_shifts
-from training.model_bundle import RECORD_FILE, read_bundle
+from training.model_bundle import RECORD_FILE
+from training.model_trust import trusted_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.cohort import Cohort
+    from serving.pseudonyms import Pseudonyms
     from serving.scores import ScoredBatch
     from training.model_bundle import ModelBundle
 
@@ -54,6 +56,8 @@ class ScoringTask:
         Reasons per patient; 0 for none.
     mapping, sheet, encoding : str or None
         How to read the file.
+    pseudonyms : Pseudonyms or None
+        What ids become in every output; None leaves them as they are.
     """
 
     file: Path
@@ -63,6 +67,7 @@ class ScoringTask:
     mapping: str | None = None
     sheet: str | None = None
     encoding: str | None = None
+    pseudonyms: Pseudonyms | None = None
 
 
 def score_file(task: ScoringTask, *, progress: Progress | None = None) -> records.Manifest:
@@ -93,8 +98,10 @@ def score_file(task: ScoringTask, *, progress: Progress | None = None) -> record
     check_reasons(task.top_reasons)
     inputs = (task.file, *([Path(task.mapping)] if task.mapping else []))
     files = check_output(task.output, inputs=inputs)
-    bundle = read_bundle(task.bundle_folder)
+    bundle = trusted_bundle(task.bundle_folder)
     cohort = read_cohort(task.file, mapping=task.mapping, sheet=task.sheet, encoding=task.encoding, for_scoring=True)
+    if task.pseudonyms:
+        cohort = task.pseudonyms.of_cohort(cohort)
     with StagedFiles() as staged:
         tally = _write_scores(staged, files, bundle, cohort, task.top_reasons, progress)
         manifest = _write_records(staged, files, bundle, cohort, tally)

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from features.errors import InputError, TrackingError
-from serving.orderly_end import ending_orderly
+from features.orderly_end import ending_orderly
 from training.run_store import ARTIFACTS, default_store, store_exists
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class UiPlan:
     def command(self) -> list[str]:
         """Command line of the MLflow server."""
         return [
-            *(sys.executable, "-m", "mlflow", "server"),
+            # -P: a module that lies in the working folder is not run.
+            *(sys.executable, "-P", "-m", "mlflow", "server"),
             *("--host", LOOPBACK, "--port", str(self.port)),
             *("--backend-store-uri", self.store),
             *("--artifacts-destination", str(self.artifacts)),
@@ -218,10 +219,18 @@ def running_ui(plan: UiPlan) -> Iterator[subprocess.Popen[bytes]]:
             _stop(server)
 
 
+_SAFE = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "PYTHONSAFEPATH": "1",
+}
+
+
 def _environment() -> dict[str, str]:
     # Background jobs would start more processes, and settings of another server must not loosen this one.
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_SERVER_")}
-    return kept | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return kept | _SAFE
 
 
 def _check_host_name(name: str) -> None:

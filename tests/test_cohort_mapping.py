@@ -12,6 +12,7 @@ from features.cohort_file import cohort_from_table, read_cohort
 from features.errors import InputError
 from features.faults import CohortRejectedError, describe
 from features.mapping_file import load_mapping, shipped_mappings
+from features.tables.text_column import named_group
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +141,8 @@ def test_a_mapping_leaves_out_header_rows_and_other_patients(tmp_path: Path) -> 
         ('[columns.til_percent]\nfrom = "x"\nunit = "parsec"', "'parsec' is not a unit. Use "),
         ('[columns.adc]\nfrom = "x"\nextract = "("', "`extract` is no regular expression"),
         ('[columns.adc]\nfrom = "x"\nextract = "abc"', "`extract` needs one group in brackets."),
+        ('[columns.adc]\nfrom = "x"\nextract = "(?=a)(b)"', "`extract` is beyond RE2 (Invalid regular expression"),
+        ('[columns.adc]\nfrom = "x"\nextract = "(x{5000})"', "`extract` is beyond RE2 (Invalid regular expression"),
         ('[columns.adc]\nfrom = "x"\ncolour = "red"', "not a mapping: Object contains unknown field `colour`"),
     ],
 )
@@ -237,3 +240,15 @@ def test_a_table_beside_that_does_not_fit_is_refused(
 def test_a_table_beside_lies_in_the_same_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a name without a folder"):
         load_mapping(write(tmp_path, BESIDE.replace("variants.csv", "../variants.csv")))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "named"),
+    [
+        (r"CN \(([0-9.]+)", r"CN \((?P<part>[0-9.]+)"),
+        (r"[(]([0-9]+)", r"[(](?P<part>[0-9]+)"),
+        (r"(?:CN)(?P<copies>.)", r"(?:CN)(?P<part>.)"),
+    ],
+)
+def test_only_a_bracket_that_opens_a_group_is_taken_for_the_part_to_read(pattern: str, named: str) -> None:
+    assert named_group(pattern) == named

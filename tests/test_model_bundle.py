@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from features.catalogue_version import catalogue_sha256
 from features.errors import ModelError, OutputError
 from features.feature_table import FeatureColumn, FeatureSchema
 from training.boosting import AdcResponseClassifier
 from training.bootstrap import Estimate
-from training.bundle_record import catalogue_sha256, training_ranges
+from training.bundle_record import training_ranges
 from training.calibration import venn_abers_table
 from training.model_bundle import (
     MODEL_FILE,

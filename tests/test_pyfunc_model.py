@@ -208,9 +208,9 @@ def _shortest(number: float) -> float | int:
     return int(number) if number == int(number) else number
 
 
-def ask(url: str, body: object) -> tuple[int, Any]:
+def ask(url: str, body: object, kind: str = "application/json") -> tuple[int, Any]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=content, headers={"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data=content, headers={"Content-Type": kind})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=60) as response:
@@ -309,3 +309,65 @@ def test_a_request_that_makes_no_sense_gets_a_client_error_and_the_server_lives(
     status, _ = ask(server, body)
     assert 400 <= status < 500 or (status == 200 and body == {"dataframe_records": []})
     assert ask(server, {"dataframe_records": [{"adc": "T-DM1", "her2_ihc": "3+"}]})[0] == 200
+
+
+#: Rows, columns and parameters that no honest caller writes.
+_ROW = {"adc": "T-DM1", "her2_ihc": "3+", "til_percent": 10}
+HOSTILE = [
+    {"dataframe_split": {"columns": ["adc", "adc"], "data": [["T-DM1", "T-DXd"]]}},
+    {"dataframe_split": {"columns": ["adc"], "data": [["T-DM1", "more"]]}},
+    {"dataframe_split": {"columns": [], "data": [[]]}},
+    {"dataframe_split": {"columns": "adc", "data": 1}},
+    {"dataframe_split": {}},
+    {"dataframe_split": None},
+    {"inputs": {"adc": ["T-DM1"], "her2_ihc": ["3+", "2+"]}},
+    {"inputs": []},
+    {"inputs": None},
+    {"instances": [[1, 2], [3]]},
+    {"instances": [_ROW], "params": []},
+    {"dataframe_records": [_ROW], "params": {"top_reasons": "three"}},
+    {"dataframe_records": [_ROW], "params": {"top_reasons": -1}},
+    {"dataframe_records": [_ROW], "params": {"top_reasons": 1e300}},
+    {"dataframe_records": [_ROW], "params": {"top_reasons": None}},
+    {"dataframe_records": [_ROW], "params": {"unknown": 1}},
+    {"dataframe_records": [None]},
+    {"dataframe_records": [[1]]},
+    {"dataframe_records": [{}]},
+    {"dataframe_records": {"adc": "T-DM1"}},
+    {"dataframe_records": [{**_ROW, "patient_id": {"$ne": None}}]},
+    {"dataframe_records": [{**_ROW, "patient_id": "x" * 1_000_000}]},
+    {"dataframe_records": [{**_ROW, "adc": ["T-DM1"] * 1000}]},
+    {"dataframe_records": [{**_ROW, "adc": None}]},
+    {"dataframe_records": [{**_ROW, "til_percent": 10**400}]},
+    {"dataframe_records": [{**_ROW, "til_percent": {"a": 1}}]},
+    {"dataframe_records": [{**_ROW, "til_percent": True}]},
+    {"dataframe_records": [{**_ROW, "\u0000": "\ud800", "__proto__": {}, "": 1}]},
+    {"dataframe_records": [{**_ROW, "pcr": "x", "her2_ihc": "=cmd|' /C calc'!A0"}]},
+    {"dataframe_records": [{**_ROW, f"column {i}": i} for i in range(300)]},
+    {"dataframe_records": [_ROW], "dataframe_split": {"columns": ["adc"], "data": [["T-DM1"]]}},
+    b'{"dataframe_records": [{"adc": "T-DM1", "til_percent": NaN}]}',
+    b'{"dataframe_records": [{"adc": "T-DM1", "til_percent": 1e999}]}',
+    b'{"dataframe_records": [{"adc": "T-DM1", "adc": "T-DXd"}]}',
+    b"[" * 100_000,
+    b'{"a":' * 50_000,
+    b"null",
+    b"1",
+    b'"text"',
+    b"\x00" * 100,
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE, ids=lambda body: str(body)[:60])
+def test_a_hostile_request_never_brings_about_a_server_error(server: str, body: object) -> None:
+    status, answer = ask(server, body)
+    assert status == 200 or 400 <= status < 500, answer
+    assert "Traceback" not in str(answer)
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/csv", "application/x-parquet", "application/x-www-form-urlencoded", "x", "text/html"]
+)
+@pytest.mark.parametrize("body", [b"", b"adc\n\xff", b"PAR1" * 50, b'adc,her2_ihc\n"T-DM1', b"{}"])
+def test_a_hostile_body_of_another_kind_never_brings_about_a_server_error(server: str, kind: str, body: bytes) -> None:
+    status, answer = ask(server, body, kind)
+    assert status == 200 or 400 <= status < 500, answer

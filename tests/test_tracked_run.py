@@ -27,7 +27,7 @@ from training.cli import compare, train
 from training.comparison import compare as compare_runs
 from training.model_bundle import ModelBundle, read_bundle
 from training.run_store import RunStore, default_store, opened
-from training.tracked_run import open_run, process_lives, process_stamp, sweep_dead_runs
+from training.tracked_run import PROCESS_TAG, open_run, process_lives, process_stamp, process_tags, sweep_dead_runs
 from training.train import TrainingResult
 from training.train import train as train_cohort
 
@@ -267,6 +267,19 @@ def test_a_run_whose_process_was_killed_is_ended_at_the_next_start(folder: Path)
         states = {r.info.run_name: r.info.status for r in run.client.search_runs([run.experiment_id])}
         assert states == {"killed": "FAILED", "next": "RUNNING"}
         assert sweep_dead_runs(run.client, run.experiment_id) == []
+
+
+def test_a_candidate_that_was_being_written_when_its_process_died_is_ended_too(tmp_path: Path) -> None:
+    store = default_store(tmp_path)
+    with open_run(store, "children", "killed", {}) as run:
+        parent = {"mlflow.parentRunId": run.run_id}
+        dead = process_tags() | {PROCESS_TAG: f"{os.getpid()}@1"}
+        for name, tags in {"new": dead, "older": {"mlflow.source.name": "adcr train"}, "foreign": {}}.items():
+            run.client.create_run(run.experiment_id, run_name=name, tags={**parent, **tags})
+    with open_run(store, "children", "next", {}) as run:
+        states = {r.info.run_name: r.info.status for r in run.client.search_runs([run.experiment_id])}
+    ended = {"killed": "FINISHED", "new": "FAILED", "older": "FAILED"}
+    assert states == {**ended, "foreign": "RUNNING", "next": "RUNNING"}
 
 
 def test_a_process_number_that_is_used_again_is_not_the_same_process() -> None:

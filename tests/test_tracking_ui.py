@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,7 +37,21 @@ NAMES_OF_OTHERS = [
     "evil.com",
     "localhost:1",
     "0.0.0.0",
+    "0",
+    "[::1]:5000",
+    "2130706433",
+    "127.1",
+    "localhost.",
+    "LOCALHOST:5000.evil.com",
+    "localhost:5000@evil.com",
+    "127.0.0.1:5000,evil.com",
+    "127.0.0.1%00.evil.com",
+    "xn--lcalhost-b4a",
+    "*",
 ]
+
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +107,21 @@ def test_another_site_may_not_change_anything(plan: UiPlan) -> None:
         urllib.request.urlopen(request, timeout=30)
     assert refused.value.code == 403
     refused.value.close()
+
+
+@pytest.mark.parametrize("origin", ["http://evil.com", "https://10.evil.com", "http://127.0.0.1.evil.com", "null"])
+def test_another_site_may_not_read_an_answer(plan: UiPlan, origin: str) -> None:
+    # MLflow lets pages of other ports of this machine read; no setting of it changes that.
+    request = urllib.request.Request(f"{plan.url}/api/2.0/mlflow/experiments/search?max_results=1")
+    request.add_header("Origin", origin)
+    allowed = None
+    with suppress(urllib.error.HTTPError), DIRECT.open(request, timeout=30) as response:
+        allowed = response.headers.get("Access-Control-Allow-Origin")
+    assert allowed is None
+
+
+def test_the_server_runs_no_module_of_the_working_folder(plan: UiPlan) -> None:
+    assert "-P" in plan.command()
 
 
 def test_the_server_listens_on_the_loopback_address_alone(plan: UiPlan) -> None:

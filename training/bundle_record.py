@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.catalogue_version import catalogue_sha256
 from training.calibration import venn_abers_table
 from training.metrics import METRICS
 from training.model_bundle import (
@@ -16,7 +16,6 @@ from training.model_bundle import (
     CohortStamp,
     TrainingRange,
     seal,
-    sha256_of,
 )
 from training.training_table import settings_of
 
@@ -33,17 +32,6 @@ if TYPE_CHECKING:
 PACKAGES = ("adcr", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "venn-abers")
 #: Held-out log-odds are kept to this many decimals: far finer than their noise, and a smaller file.
 _DECIMALS = 5
-
-
-def catalogue_sha256() -> str:
-    """Hash of the biomarker and ADC catalogues that models are made with.
-
-    Returns
-    -------
-    str
-    """
-    folder = files("features")
-    return sha256_of(b"".join(folder.joinpath(f).read_bytes() for f in ("biomarkers.toml", "adcs.toml")))
 
 
 def package_versions(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:

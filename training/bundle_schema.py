@@ -10,7 +10,7 @@ from features.feature_schema import FeatureSchema
 from training.estimate import Estimate
 
 #: Raised when a field is added, removed or changes its meaning.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class TrainingRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +60,14 @@ class CohortStamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: tuple[str, ...] = ()
 
 
+class GoldenRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Made-up rows, nobody's values, and the scores that the model gave them when it was made."""
+
+    #: encoded as the schema says; None where missing
+    values: tuple[tuple[float | None, ...], ...] = ()
+    log_odds: tuple[float, ...] = ()
+
+
 class BundleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Content of `bundle.json`."""
 
@@ -85,6 +93,8 @@ class BundleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     #: sha256 of every other file
     files: dict[str, str]
+    #: scored again before the model is trusted elsewhere
+    golden: GoldenRows = GoldenRows()
 
     @property
     def simulated(self) -> bool:

@@ -8,10 +8,11 @@ import msgspec
 import numpy as np
 from scipy.special import expit
 
+from features.catalogue_version import catalogue_sha256
 from features.cohort import Cohort, CohortSource
 from features.errors import ModelError
 from features.feature_table import build_schema, encode
-from training.bundle_record import catalogue_sha256, package_versions, training_ranges
+from training.bundle_record import package_versions, training_ranges
 from training.calibration import venn_abers_table
 from training.model_bundle import (
     SCHEMA_VERSION,

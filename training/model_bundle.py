@@ -164,21 +164,31 @@ def sha256_of(content: bytes) -> str:
 
 
 def seal(record: BundleRecord, model_text: str) -> BundleRecord:
-    """Fill in the hash of the model text and the model's version.
+    """Fill in the golden rows, the hash of the model text and the model's version.
 
     Parameters
     ----------
     record : BundleRecord
-        With any `files` and `model_version`.
+        With any `files`, `golden` and `model_version`.
     model_text : str
 
     Returns
     -------
     BundleRecord
     """
+    from training.golden_rows import golden_rows
+
     files = {MODEL_FILE: sha256_of(model_text.encode())}
-    blank = msgspec.structs.replace(record, files=files, model_version="")
-    return msgspec.structs.replace(blank, model_version=sha256_of(msgspec.json.encode(blank))[:12])
+    golden = golden_rows(record.schema, record.training_ranges, model_text)
+    filled = msgspec.structs.replace(record, files=files, golden=golden)
+    # As it will be read: a whole number in the place of a double is written otherwise than it is read.
+    written = msgspec.json.decode(msgspec.json.encode(filled), type=BundleRecord)
+    return msgspec.structs.replace(written, model_version=_version_of(written))
+
+
+def _version_of(record: BundleRecord) -> str:
+    """First digits of the hash over all of a record but this."""
+    return sha256_of(msgspec.json.encode(msgspec.structs.replace(record, model_version="")))[:12]
 
 
 def write_bundle(folder: Path, record: BundleRecord, model_text: str) -> Path:
@@ -275,10 +285,16 @@ def read_bundle(folder: Path) -> ModelBundle:
                 mend="Train it again, or use the adcr that wrote it.",
             )
         record = msgspec.json.decode(content, type=BundleRecord)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(
             f"{RECORD_FILE} is damaged ({error}).", where=str(folder), mend="Copy the model again."
         ) from error
+    if record.model_version != _version_of(record):
+        raise ModelError(
+            f"{RECORD_FILE} is not the file that was written (its hash differs).",
+            where=str(folder),
+            mend="Copy the model again, or train it anew.",
+        )
     model = _read(folder, MODEL_FILE)
     if sha256_of(model) != record.files.get(MODEL_FILE):
         raise ModelError(
@@ -286,7 +302,10 @@ def read_bundle(folder: Path) -> ModelBundle:
             where=str(folder),
             mend="Copy the model again, or train it anew.",
         )
-    return ModelBundle(record, model.decode("utf-8"), folder)
+    try:
+        return ModelBundle(record, model.decode("utf-8"), folder)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{MODEL_FILE} is no text.", where=str(folder), mend="Copy the model again.") from error
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -13,7 +13,8 @@ from features.columns.cohort_columns import CONTEXT_LEVELS
 from features.errors import ModelError
 from training.bundle_record import package_versions
 from training.champion import ALIAS, ChampionDecision, decide
-from training.model_bundle import ModelBundle, read_bundle, write_bundle
+from training.model_bundle import ModelBundle, write_bundle
+from training.model_trust import trusted_bundle
 from training.run_metrics import COHORT_TAG, SIMULATED_TAG
 
 if TYPE_CHECKING:
@@ -152,4 +153,4 @@ def _champion(run: TrackedRun, name: str) -> ModelBundle | None:
         folder = Path(download_artifacts(f"models:/{name}/{version.version}"))
     except (MlflowException, OSError) as error:
         raise ModelError("its files are gone", where=f"models:/{name}@{ALIAS}") from error
-    return read_bundle(folder / "artifacts" / BUNDLE_NAME)
+    return trusted_bundle(folder / "artifacts" / BUNDLE_NAME)

@@ -11,7 +11,7 @@ from training.cross_validation import fold_losses
 from training.explanations import summary_plot
 from training.run_metrics import candidate_metrics, missing_metric_tags, parent_metrics, run_parameters, spread
 from training.run_plots import calibration_plot, roc_plot
-from training.tracked_run import KIND_TAG, TrackedRun, now_milliseconds
+from training.tracked_run import KIND_TAG, TrackedRun, now_milliseconds, process_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,7 +122,7 @@ def log_children(run: TrackedRun, result: TrainingResult, tags: Mapping[str, str
         child = run.client.create_run(
             run.experiment_id,
             run_name=candidate.label,
-            tags={"mlflow.parentRunId": run.run_id, "mlflow.source.name": "adcr train", "mlflow.source.type": "LOCAL"},
+            tags={"mlflow.parentRunId": run.run_id, **process_tags()},
         )
         stamp = now_milliseconds()
         metrics = [Metric(k, v, stamp, 0) for k, v in candidate_metrics(candidate).items()]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DATABASE, ARTIFACTS, LOCK = "mlflow.db", "mlartifacts", "mlflow.db.lock"
+#: A database whose tables are still being made.
+_UNFINISHED = ".mlflow.db.new"
 #: Seconds to wait for another process that initialises the same store (it takes two).
 _LOCK_TIMEOUT = 120
 #: MLflow retries an unreachable server for minutes by default; a user at a prompt wants to know sooner.
 _RETRIES = "2"
+#: Seconds that a server has to answer for the first time.
+_FIRST_SECONDS = "10"
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,19 @@ def default_store(folder: Path | None = None) -> RunStore:
     -------
     RunStore
         MLFLOW_TRACKING_URI where that is set.
+
+    Raises
+    ------
+    TrackingError
+        The working folder has been removed.
     """
     named = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     if named:
         return RunStore(named)
-    place = (folder or Path.cwd()).resolve()
+    try:
+        place = (folder or Path.cwd()).resolve()
+    except FileNotFoundError as error:
+        raise TrackingError("the working folder is gone.", mend="Go to another folder, or make it anew.") from error
     return RunStore(f"sqlite:///{(place / DATABASE).as_posix()}", place)
 
 
@@ -106,6 +119,7 @@ def opened(store: RunStore) -> Iterator[None]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _RETRIES)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     before = os.environ.get("MLFLOW_TRACKING_URI")
     with _quiet_mlflow():
         import mlflow
@@ -117,21 +131,51 @@ def opened(store: RunStore) -> Iterator[None]:
             _initialise(store)
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).splitlines()[0][:200]
-            raise TrackingError(
-                f"MLflow cannot use the store ({reason}).",
-                where=store.uri,
-                mend="Check MLFLOW_TRACKING_URI, or that this folder can be written.",
-            ) from error
+            raise _unusable(store, error) from error
         finally:
             mlflow.set_tracking_uri(None)
             if before is not None:
                 os.environ["MLFLOW_TRACKING_URI"] = before
 
 
+#: What MLflow and SQLite say, and what it means to the user: what is wrong, and how to mend it.
+_KNOWN = (
+    ("database is locked", "another program holds the database", "Wait until it is done, or end it."),
+    ("not a database", "mlflow.db is damaged", "Move it away; the next run makes a new one."),
+    ("OperationalError) table", "mlflow.db is half made", "Move it away; the next run makes a new one."),
+    ("malformed", "mlflow.db is damaged", "Move it away; the next run makes a new one."),
+    ("disk I/O error", "the disk is full or cannot be written", "Make room, and start again."),
+    ("disk is full", "the disk is full", "Make room, and start again."),
+    ("readonly database", "mlflow.db cannot be written", "Give yourself the right to write it."),
+    ("unable to open database", "mlflow.db cannot be opened", "Check that this folder can be written."),
+    ("timed out", "the server does not answer in time", "Try again later, or unset MLFLOW_TRACKING_URI."),
+    ("Max retries exceeded", "the server cannot be reached", "Start it, or unset MLFLOW_TRACKING_URI."),
+)
+
+
+def _unusable(store: RunStore, error: Exception) -> TrackingError:
+    told = str(error)
+    for sign, what, mend in _KNOWN:
+        if sign in told:
+            return TrackingError(f"MLflow cannot use the store: {what}.", where=_shown(store.uri), mend=mend)
+    if isinstance(error, OSError) and error.strerror:
+        told = error.strerror
+    reason = (told.splitlines() or [type(error).__name__])[0][:200]
+    return TrackingError(
+        f"MLflow cannot use the store ({reason}).",
+        where=_shown(store.uri),
+        mend="Check MLFLOW_TRACKING_URI, or that this folder can be written.",
+    )
+
+
+def _shown(uri: str) -> str:
+    """Address without the name and password that it may hold."""
+    return re.sub(r"(?<=://)[^/@]*@", "", uri)
+
+
 @contextmanager
 def _quiet_mlflow() -> Iterator[None]:
-    """Keep back what MLflow tells of itself: log lines of migrations, and warnings about its own code."""
+    """Keep back what MLflow tells of itself: log lines, also of errors that we tell, and warnings of its own code."""
     from sqlalchemy.exc import SADeprecationWarning
 
     with warnings.catch_warnings():
@@ -142,8 +186,24 @@ def _quiet_mlflow() -> Iterator[None]:
         warnings.simplefilter("ignore", SADeprecationWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"mlflow\.")
         for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         yield
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Give a server little time to answer the first question; later ones, such as a large file, may take longer."""
+    limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": _FIRST_SECONDS, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    before = {name: os.environ.get(name) for name in limits}
+    os.environ.update(limits)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _initialise(store: RunStore) -> None:
@@ -151,7 +211,34 @@ def _initialise(store: RunStore) -> None:
     from mlflow import MlflowClient
 
     if store.folder is None:
-        MlflowClient().search_experiments(max_results=1)
+        with _impatient():
+            MlflowClient().search_experiments(max_results=1)
         return
     with FileLock(store.folder / LOCK, timeout=_LOCK_TIMEOUT):
+        if not (store.folder / DATABASE).exists():
+            _make_database(store.folder)
         MlflowClient().search_experiments(max_results=1)
+
+
+def _make_database(folder: Path) -> None:
+    """Make an empty store under another name and put it in place whole.
+
+    MLflow makes its tables one by one; a database that a killed process left halfway can never be used again.
+    """
+    from mlflow import MlflowClient
+
+    new = folder / _UNFINISHED
+    for left in (new, new.with_name(f"{new.name}-journal")):
+        left.unlink(missing_ok=True)
+    try:
+        client = MlflowClient(tracking_uri=f"sqlite:///{new.as_posix()}")
+        client.search_experiments(max_results=1)
+        # Where a file that is open cannot be renamed, the connections must be closed first.
+        engine = getattr(client._tracking_client.store, "engine", None)
+        if engine is not None:
+            engine.dispose()
+        new.replace(folder / DATABASE)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise

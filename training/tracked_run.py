@@ -75,11 +75,8 @@ def open_run(store: RunStore, experiment: str, name: str, tags: Mapping[str, str
             run_name=name,
             tags={
                 **tags,
-                "mlflow.source.name": "adcr train",
-                "mlflow.source.type": "LOCAL",
+                **process_tags(),
                 KIND_TAG: "training",
-                PROCESS_TAG: process_stamp(os.getpid()),
-                HOST_TAG: socket.gethostname(),
             },
         )
         status = "FAILED"
@@ -91,6 +88,21 @@ def open_run(store: RunStore, experiment: str, name: str, tags: Mapping[str, str
             raise
         finally:
             client.set_terminated(run.info.run_id, status)
+
+
+def process_tags() -> dict[str, str]:
+    """Tags of every run from its first moment on, by which it is known when its process has died.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    return {
+        "mlflow.source.name": "adcr train",
+        "mlflow.source.type": "LOCAL",
+        PROCESS_TAG: process_stamp(os.getpid()),
+        HOST_TAG: socket.gethostname(),
+    }
 
 
 def _experiment_id(client: Any, store: RunStore, name: str) -> str:
@@ -126,15 +138,22 @@ def sweep_dead_runs(client: Any, experiment_id: str) -> list[str]:
     list of str
         Ids of the runs that were ended, children among them.
     """
-    here = f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{socket.gethostname()}'"
     ended = []
-    for run in client.search_runs([experiment_id], filter_string=here, max_results=_PAGE):
-        stamp = run.data.tags.get(PROCESS_TAG, "")
-        if stamp and not process_lives(stamp):
+    for run in client.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'", max_results=_PAGE):
+        if _is_dead(client, run.data.tags):
             client.set_tag(run.info.run_id, ENDED_TAG, "its process ended without closing it")
             client.set_terminated(run.info.run_id, "FAILED")
             ended.append(run.info.run_id)
     return ended
+
+
+def _is_dead(client: Any, tags: Mapping[str, str]) -> bool:
+    """Whether the process of a run has died; one without a process (of an older adcr) ends with its parent."""
+    stamp, parent = tags.get(PROCESS_TAG, ""), tags.get("mlflow.parentRunId", "")
+    if stamp:
+        return tags.get(HOST_TAG) == socket.gethostname() and not process_lives(stamp)
+    ours = tags.get("mlflow.source.name") == "adcr train"
+    return bool(ours and parent and client.get_run(parent).info.status != "RUNNING")
 
 
 def process_stamp(pid: int) -> str:

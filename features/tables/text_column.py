@@ -114,8 +114,7 @@ class TextColumn:
     def extracted(self, pattern: str) -> TextColumn:
         """Take the part of each text that a pattern with one group names; texts without it become empty."""
         # RE2 takes linear time on any text, which Python's own engine does not.
-        named = re.sub(r"\((?!\?)", "(?P<part>", pattern, count=1)
-        parts = pc.struct_field(pc.extract_regex(self.arrow, pattern=named), "part")
+        parts = pc.struct_field(pc.extract_regex(self.arrow, pattern=named_group(pattern)), "part")
         return TextColumn(self.name, self.codes, pc.utf8_trim_whitespace(pc.fill_null(parts, "")))
 
     def translated(self, values: Mapping[str, str], otherwise: str | None) -> TextColumn:
@@ -159,3 +158,21 @@ def tally(counts: Mapping[str, int], *, most: int = 5) -> str:
 def collapse_spaces(text: str) -> str:
     """Text with every run of white space, non-breaking ones too, as one space."""
     return _SPACE.sub(" ", text).strip()
+
+
+#: An escaped character or a set of characters, in which a bracket opens nothing; or a bracket that opens a group.
+_OPENING = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?!\?)|\(\?P<\w+>", flags=re.DOTALL)
+
+
+def named_group(pattern: str) -> str:
+    """Name the one group of a pattern "part", as RE2 needs it; brackets that are escaped or in a set open none.
+
+    Parameters
+    ----------
+    pattern : str
+
+    Returns
+    -------
+    str
+    """
+    return _OPENING.sub(lambda found: "(?P<part>" if found[0].startswith("(") else found[0], pattern)

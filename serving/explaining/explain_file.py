@@ -17,7 +17,7 @@ from serving.explaining.cohort_document import cohort_document
 from serving.explaining.explained_cohort import explain_patients
 from serving.explaining.patient_document import patient_document
 from serving.output_files import default_output
-from training.model_bundle import read_bundle
+from training.model_trust import trusted_bundle
 
 if TYPE_CHECKING:
     from features.cohort import Cohort
@@ -87,7 +87,7 @@ def explain_file(task: ExplainTask) -> Document:
         The page cannot be written.
     """
     _check_output(task)
-    bundle = read_bundle(task.bundle_folder)
+    bundle = trusted_bundle(task.bundle_folder)
     cohort = read_cohort(task.file, mapping=task.mapping, sheet=task.sheet, encoding=task.encoding, for_scoring=True)
     row = None if task.patient is None else _row_of(cohort, task.patient, task.adc)
     explained = explain_patients(bundle, cohort)
