@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SENTINELS = (-9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)
 #: Numbers that Arrow may convert in bulk; anything else is read one by one.
 _PLAIN = r"^-?[0-9]{1,40}(\.[0-9]{1,40})?$"
-_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?"
+_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 #: Full-width signs, and the kinds of minus that word processors put in the place of "-".
 _CHARACTERS = {
     **{0xFF10 + digit: str(digit) for digit in range(10)},
@@ -101,7 +101,118 @@ class NumberRange:
     declared: str | None = None
 
 
-def read_numbers(column: TextColumn, span: NumberRange, log: FaultLog) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True)
+class NumberFacts:
+    """What reading one cell of a column needs to know of all the others.
+
+    Attributes
+    ----------
+    comma, pointed : str
+        First text with a decimal comma, and first plain number with a point; "" where there is none.
+    percent, bare : bool
+        Whether any cell has a percent sign, and whether any number has none.
+    impossible : str
+        First text that the declared unit does not allow; "" where there is none.
+    """
+
+    comma: str = ""
+    pointed: str = ""
+    percent: bool = False
+    bare: bool = False
+    impossible: str = ""
+
+    def __add__(self, later: NumberFacts) -> NumberFacts:
+        return NumberFacts(
+            self.comma or later.comma,
+            self.pointed or later.pointed,
+            self.percent or later.percent,
+            self.bare or later.bare,
+            self.impossible or later.impossible,
+        )
+
+
+def number_facts(column: TextColumn, span: NumberRange) -> NumberFacts:
+    """Gather the facts of a column, or of a part of it; those of its parts add up.
+
+    Parameters
+    ----------
+    column : TextColumn
+    span : NumberRange
+
+    Returns
+    -------
+    NumberFacts
+    """
+    values, forms = _parse(column, span)
+    used = column.counts() > 0
+    percent, comma = (forms == Form.PERCENT) & used, (forms == Form.DECIMAL_COMMA) & used
+    pointed = (forms == Form.PLAIN) & used
+    pointed = pointed & _with(column, lambda text: "." in text) if pointed.any() else pointed
+    # Whether "1,234" is a number is settled by the others; where it is, the sign in question stands elsewhere too.
+    bare = np.isfinite(values) & used & ~percent
+    impossible = (values > 1.0) & used if span.declared == "fraction" else np.zeros(len(values), dtype=bool)
+    return NumberFacts(
+        _first(column, comma),
+        _first(column, pointed),
+        bool(percent.any()),
+        bool(bare.any()),
+        _first(column, impossible),
+    )
+
+
+def clean_numbers(cells: Any, span: NumberRange) -> NDArray[np.float64] | None:
+    """Values of a column of floats, where each is plainly possible; None where one of them needs a closer look.
+
+    Parameters
+    ----------
+    cells : pyarrow.ChunkedArray
+        Of floats; null where missing.
+    span : NumberRange
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,), or None
+    """
+    values = _floats(cells)
+    known = values[~np.isnan(values)] if cells.null_count else values
+    if len(known) + cells.null_count != len(values):
+        return None
+    if len(known):
+        low, high = float(known.min()), float(known.max())
+        if not (low >= (-np.inf if span.low is None else span.low) and high <= (span.high or np.inf)):
+            return None
+        if not (np.isfinite(low) and np.isfinite(high)) or np.isnan(low):
+            return None
+        # Codes for "missing" are negative here: those above 0 are codes only where they are out of range.
+        if low <= max(SENTINELS[:4]) and np.isin(known, SENTINELS[:4]).any():
+            return None
+    return values
+
+
+def clean_flags(cells: Any) -> NDArray[np.float64] | None:
+    """Values of a column of floats that are all 0 or 1; None where one is not.
+
+    Parameters
+    ----------
+    cells : pyarrow.ChunkedArray
+        Of floats; null where missing.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (n,), or None
+    """
+    values = _floats(cells)
+    good = (values == 1.0) | ((values == 0.0) & ~np.signbit(values))
+    return values if int(good.sum()) + cells.null_count == len(values) else None
+
+
+def _floats(cells: Any) -> NDArray[np.float64]:
+    return np.asarray(cells.to_numpy(zero_copy_only=False) if isinstance(cells, pa.Array) else cells.to_numpy())
+
+
+def read_numbers(
+    column: TextColumn, span: NumberRange, log: FaultLog, *, facts: NumberFacts | None = None
+) -> NDArray[np.float64]:
     """Read a numeric column.
 
     Parameters
@@ -111,6 +222,8 @@ def read_numbers(column: TextColumn, span: NumberRange, log: FaultLog) -> NDArra
         Unit and possible values.
     log : FaultLog
         Takes every fault, with row, value and mend.
+    facts : NumberFacts, optional
+        Those of the whole file, where the column is a part of it.
 
     Returns
     -------
@@ -119,8 +232,11 @@ def read_numbers(column: TextColumn, span: NumberRange, log: FaultLog) -> NDArra
     """
     values, forms = _parse(column, span)
     note_missing_words(column, forms == Form.MISSING, log)
-    values = _settle_commas(column, values, forms, log)
-    values = _settle_units(column, values, forms, span, log)
+    whole = number_facts(column, span) if facts is None else facts
+    values = _settle_commas(column, values, forms, log, whole)
+    values = _settle_units(column, values, forms, span, log, whole)
+    if facts is None and span.declared is None:
+        _doubt_percent(column, values, forms == Form.PERCENT, span, log)
     for form, rule in _BAD_FORMS.items():
         column.report(rule, forms == form, log, unit=span.declared or span.unit)
     values = _check_range(column, values, span, log)
@@ -167,15 +283,13 @@ def _value(form: Form, found: re.Match[str], span: NumberRange) -> tuple[Form, f
 
 
 def _settle_commas(
-    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], log: FaultLog
+    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], log: FaultLog, facts: NumberFacts
 ) -> NDArray[np.float64]:
     """Read decimal commas where the whole column agrees; "1,234" alone may be either and is put aside."""
     comma = forms == Form.DECIMAL_COMMA
-    if comma.any():
-        pointed = (forms == Form.PLAIN) & _with(column, lambda text: "." in text)
-        if pointed.any():
-            examples = {"comma": _first(column, comma), "point": _first(column, pointed)}
-            log.note(rules.DECIMAL_MIXED, column=column.name, **examples)
+    if facts.comma:
+        if facts.pointed:
+            log.note(rules.DECIMAL_MIXED, column=column.name, comma=facts.comma, point=facts.pointed)
         else:
             # Beside "1,5" a value such as "0,125" or "1,234" is a decimal number too.
             alike = (forms == Form.THOUSANDS) & _with(column, lambda text: text.count(",") == 1 and "." not in text)
@@ -183,7 +297,8 @@ def _settle_commas(
                 values[position] = float(column.distinct[position].translate(_CHARACTERS).replace(",", "."))
             forms[alike] = Form.DECIMAL_COMMA
             number = int(column.counts()[comma | alike].sum())
-            log.note(rules.DECIMAL_COMMA, column=column.name, number=number)
+            if number:
+                log.note(rules.DECIMAL_COMMA, column=column.name, number=number)
     unusual = np.isfinite(values) & ~_ascii(column)
     if unusual.any():
         number = int(column.counts()[unusual].sum())
@@ -192,24 +307,28 @@ def _settle_commas(
 
 
 def _settle_units(
-    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], span: NumberRange, log: FaultLog
+    column: TextColumn,
+    values: NDArray[np.float64],
+    forms: NDArray[np.int8],
+    span: NumberRange,
+    log: FaultLog,
+    facts: NumberFacts,
 ) -> NDArray[np.float64]:
     counts = column.counts()
     percent = forms == Form.PERCENT
     if percent.any():
-        values = _settle_percent(column, values, forms, span, log)
+        values = _settle_percent(column, values, forms, span, log, facts)
     in_unit = forms == Form.UNIT
     if in_unit.any():
         log.note(
             rules.UNIT_READ, column=column.name, number=int(counts[in_unit].sum()), unit=span.declared or span.unit
         )
     if span.declared is None:
-        _doubt_percent(column, values, percent, span, log)
         return values
     factor = conversion(span.declared, span.unit)
     impossible = (values > 1.0) if span.declared == "fraction" else np.zeros(len(values), dtype=bool)
-    if factor is None or impossible.any():
-        value = _first(column, impossible) if impossible.any() else _first(column, np.isfinite(values))
+    if factor is None or impossible.any() or facts.impossible:
+        value = facts.impossible or _first(column, impossible if impossible.any() else np.isfinite(values))
         number = int(counts[impossible].sum()) if impossible.any() else len(column)
         log.note(rules.UNIT_CONFLICT, column=column.name, value=value, number=number, unit=span.declared)
         return np.full_like(values, np.nan)
@@ -221,7 +340,12 @@ def _settle_units(
 
 
 def _settle_percent(
-    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], span: NumberRange, log: FaultLog
+    column: TextColumn,
+    values: NDArray[np.float64],
+    forms: NDArray[np.int8],
+    span: NumberRange,
+    log: FaultLog,
+    facts: NumberFacts,
 ) -> NDArray[np.float64]:
     """Read "20%" where every value has the sign or the unit is declared; beside bare numbers it is put aside."""
     percent = forms == Form.PERCENT
@@ -229,7 +353,7 @@ def _settle_percent(
     unit = span.declared or span.unit
     if unit not in ("percent", "fraction"):
         column.report(rules.OTHER_UNIT, percent, log, unit=unit)
-    elif bare.any() and span.declared != "percent":
+    elif (bare.any() or facts.bare) and span.declared != "percent":
         column.report(rules.PERCENT_SIGN, percent, log)
     else:
         log.note(rules.PERCENT_READ, column=column.name, number=int(column.counts()[percent].sum()), unit=unit)
