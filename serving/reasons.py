@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from serving.number_texts import exact_texts, rounded_texts, signed_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,31 +29,47 @@ _UNIT_SIGNS = {
 
 
 def reason_columns(
-    schema: FeatureSchema, encoded: Floats, contributions: Floats, top_reasons: int
-) -> dict[str, object]:
+    schema: FeatureSchema, encoded: Floats, contributions: Floats, order: NDArray[np.integer[Any]], top_reasons: int
+) -> dict[str, Any]:
     """Write the largest contributions of each patient as reasons.
 
     Parameters
     ----------
     schema : FeatureSchema
     encoded : numpy.ndarray of shape (n_patients, n_columns)
-    contributions : numpy.ndarray of shape (n_patients, n_columns)
-        SHAP contributions to the log-odds, without the base value.
+    contributions : numpy.ndarray of shape (n_patients, n_columns or more)
+        SHAP contributions to the log-odds.
+    order : numpy.ndarray of int, shape (n_patients, n_reasons)
+        Columns of the largest contributions, the largest first, as `largest` gives them.
     top_reasons : int
-        Reasons per patient.
+        Reasons per patient; where there are fewer columns than that, the others are null.
 
     Returns
     -------
-    dict of str to numpy.ndarray of shape (n_patients,)
+    dict of str to pyarrow.Array of n_patients
         `reason_i`, `reason_i_feature`, `reason_i_value` and `reason_i_contribution`, by falling absolute contribution;
         null where fewer columns than that contribute.
     """
-    # Stable: of equal contributions the earlier column comes first, on every machine.
-    order = np.argsort(-np.abs(contributions), axis=1, kind="stable")
-    data: dict[str, object] = {}
+    data: dict[str, Any] = {}
     for rank in range(top_reasons):
         data |= _reasons_of_rank(schema, encoded, contributions, order, rank)
     return data
+
+
+def largest(contributions: Floats, count: int) -> NDArray[np.intp]:
+    """Columns of the largest absolute contributions, the largest first; of equal ones the earlier column first.
+
+    Parameters
+    ----------
+    contributions : numpy.ndarray of shape (n_patients, n_columns)
+    count : int
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n_patients, count)
+        Fewer columns where the model has fewer.
+    """
+    return np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count]
 
 
 def value_text(column: FeatureColumn, value: float) -> str:
@@ -91,6 +111,11 @@ def reason_text(column: FeatureColumn, value: float, contribution: float) -> str
     str
         "HER2 IHC score 3+ (+0.82)", "ERBB2 expression -1.3 SD (-0.21)", "p95HER2 positive: not measured (+0.04)".
     """
+    return f"{finding_text(column, value)} ({contribution:+.2f})"
+
+
+def finding_text(column: FeatureColumn, value: float) -> str:
+    """Write a reason without its contribution: what was measured, and what was found."""
     # What stands in brackets behind a label explains its levels, which the value itself shows.
     label = re.sub(r"\s*\([^()]*\)$", "", column.label).replace(": ", " ")
     if math.isnan(value):
@@ -100,7 +125,7 @@ def reason_text(column: FeatureColumn, value: float, contribution: float) -> str
         told = f" {_rounded(value, sign)}{_UNIT_SIGNS.get(column.unit, f' {column.unit}')}"
     else:
         told = f"{': ' if column.kind == 'binary' else ' '}{value_text(column, value)}"
-    return f"{label}{told} ({contribution:+.2f})"
+    return f"{label}{told}"
 
 
 def _rounded(value: float, sign: str) -> str:
@@ -111,21 +136,77 @@ def _rounded(value: float, sign: str) -> str:
 
 
 def _reasons_of_rank(
-    schema: FeatureSchema, encoded: Floats, contributions: Floats, order: NDArray[np.intp], rank: int
-) -> dict[str, object]:
-    rows = np.arange(len(encoded))
-    names: NDArray[np.object_] = np.full(len(rows), None, dtype=object)
-    texts, values = names.copy(), names.copy()
-    amounts = np.full(len(rows), np.nan)
-    if rank < order.shape[1]:
-        chosen = order[:, rank]
-        amounts = contributions[rows, chosen]
-        # A column that moves nothing is no reason.
-        amounts[amounts == 0.0] = np.nan
-        for row in np.flatnonzero(~np.isnan(amounts)):
-            column, value = schema.columns[chosen[row]], float(encoded[row, chosen[row]])
-            names[row] = column.name
-            values[row] = value_text(column, value)
-            texts[row] = reason_text(column, value, float(amounts[row]))
+    schema: FeatureSchema, encoded: Floats, contributions: Floats, order: NDArray[np.integer[Any]], rank: int
+) -> dict[str, Any]:
+    rows = len(encoded)
     stem = f"reason_{rank + 1}"
-    return {stem: texts, f"{stem}_feature": names, f"{stem}_value": values, f"{stem}_contribution": amounts}
+    texts = pa.nulls(rows, pa.string())
+    if rank >= order.shape[1] or not rows:
+        return {
+            stem: texts,
+            f"{stem}_feature": texts,
+            f"{stem}_value": texts,
+            f"{stem}_contribution": pa.nulls(rows, pa.float64()),
+        }
+    chosen = order[:, rank]
+    amounts = contributions[np.arange(rows), chosen]
+    # A column that moves nothing is no reason.
+    none = amounts == 0.0
+    findings, values = _findings(schema, encoded, chosen, none)
+    signed, written = signed_texts(amounts)
+    suffixes = pa.array([f" ({text})" for text in written], type=pa.string()).take(pa.array(signed))
+    names = pa.array(schema.names, type=pa.string())
+    return {
+        stem: pc.binary_join_element_wise(findings, suffixes, ""),
+        f"{stem}_feature": names.take(pa.array(chosen, mask=none)),
+        f"{stem}_value": values,
+        f"{stem}_contribution": pa.array(amounts, mask=none),
+    }
+
+
+def _findings(
+    schema: FeatureSchema, encoded: Floats, chosen: NDArray[np.integer[Any]], none: NDArray[np.bool_]
+) -> tuple[Any, Any]:
+    """Findings and values of one chosen column for each row: distinct texts, and where each row's are among them."""
+    findings: list[str] = []
+    values: list[Any] = []
+    at_finding, at_value = np.zeros(len(chosen), dtype=np.int64), np.zeros(len(chosen), dtype=np.int64)
+    by_column = np.argsort(chosen, kind="stable")
+    bounds = np.searchsorted(chosen[by_column], np.arange(len(schema.columns) + 1))
+    value_count = 0
+    for j, column in enumerate(schema.columns):
+        rows = by_column[bounds[j] : bounds[j + 1]]
+        rows = rows[~none[rows]]
+        if not len(rows):
+            continue
+        here, texts, exact = _column_texts(column, encoded[rows, j])
+        at_finding[rows] = here + len(findings)
+        findings += texts
+        at_value[rows] = (np.arange(len(rows)) if column.kind == "numeric" else here) + value_count
+        values.append(exact)
+        value_count += len(exact)
+    every = pa.concat_arrays(values) if values else pa.array([""], type=pa.string())
+    found = pa.array(findings or [""], type=pa.string())
+    return found.take(pa.array(at_finding, mask=none)), every.take(pa.array(at_value, mask=none))
+
+
+def _column_texts(column: FeatureColumn, values: Floats) -> tuple[NDArray[np.int64], list[str], Any]:
+    """Which finding each value is, the findings, and the exact values: one each for numbers, else one per finding."""
+    if column.kind != "numeric":
+        states = [*range(max(len(column.levels), 2)), np.nan]
+        here = np.where(np.isnan(values), len(states) - 1, values).astype(np.int64)
+        known = [float(s) for s in states]
+        exact = pa.array([value_text(column, v) if _is_state(column, v) else "" for v in known], type=pa.string())
+        return here, [finding_text(column, v) if _is_state(column, v) else "" for v in known], exact
+    missing = np.isnan(values)
+    codes, texts = rounded_texts(values[~missing], lambda value: finding_text(column, value))
+    here = np.full(len(values), len(texts))
+    here[~missing] = codes
+    exact = exact_texts(values)
+    if missing.any():
+        exact = pc.if_else(pa.array(missing), "", exact)
+    return here, [*texts, finding_text(column, np.nan)], exact
+
+
+def _is_state(column: FeatureColumn, value: float) -> bool:
+    return math.isnan(value) or not column.levels or value < len(column.levels)

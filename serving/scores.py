@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from features.columns.coded_column import CodedColumn
 from features.errors import InputError
-from serving.reasons import reason_columns
+from serving.reasons import largest, reason_columns
 from serving.shift import (
     CORE_BIOMARKERS,
     ShiftCounts,
@@ -22,6 +24,8 @@ from serving.shift import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from training.model_bundle import ModelBundle
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 #: is uncertain.
 LIKELY, UNCERTAIN, UNLIKELY = "likely responder", "uncertain", "unlikely responder"
 BAND_ODDS_RATIO = 1.5
+BANDS = (LIKELY, UNCERTAIN, UNLIKELY)
+UNCERTAIN_BAND = BANDS.index(UNCERTAIN)
 
 #: More reasons than this tell a reader nothing.
 MOST_REASONS = 20
@@ -118,12 +124,50 @@ def data_origin(bundle: ModelBundle, patients_kind: str) -> str:
     return ", ".join(parts)
 
 
+@dataclass(frozen=True)
+class Patients:
+    """Validated patients, column by column.
+
+    Attributes
+    ----------
+    ids : pyarrow.Array
+        Of text.
+    columns : mapping of str to numpy.ndarray or CodedColumn
+        By cohort column, `adc` among them: numbers as float64, all else coded.
+    """
+
+    ids: Any
+    columns: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Patients:
+        """Take a data frame of a cohort apart."""
+        columns = {str(name): _column(frame[name]) for name in frame.columns if name != "patient_id"}
+        return cls(pa.array(frame["patient_id"], type=pa.string(), from_pandas=True), columns)
+
+
+def _column(values: pd.Series[Any]) -> Any:
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    codes, texts = pd.factorize(values)
+    return CodedColumn(codes, np.array([str(text) for text in texts], dtype=object))
+
+
+@dataclass(frozen=True)
+class ScoredPatients:
+    """Scores of some patients as an Arrow table, and how they compare with the training patients."""
+
+    table: Any
+    shift: ShiftCounts
+
+
 def score(
     bundle: ModelBundle, patients: pd.DataFrame, matrix: pd.DataFrame, *, top_reasons: int = 3, origin: str = ""
 ) -> ScoredBatch:
-    """Score patients.
-
-    Each row depends on itself alone: neither the other rows, their number nor their order changes a bit of it.
+    """Score the patients of a data frame; `score_patients` tells more.
 
     Parameters
     ----------
@@ -133,42 +177,93 @@ def score(
     matrix : pandas.DataFrame of shape (n_patients, n_columns)
         The same patients, encoded by `bundle.record.schema`.
     top_reasons : int
+    origin : str
+
+    Returns
+    -------
+    ScoredBatch
+    """
+    encoded = matrix.to_numpy(dtype=np.float64)
+    found = score_patients(bundle, Patients.of(patients), encoded, top_reasons=top_reasons, origin=origin)
+    columns = {
+        name: found.table[name].to_numpy() if is_number(name) else pd.array(found.table[name].to_pylist(), dtype="str")
+        for name in found.table.column_names
+    }
+    return ScoredBatch(pd.DataFrame(columns, index=pd.RangeIndex(len(patients))), found.shift)
+
+
+def score_patients(
+    bundle: ModelBundle, patients: Patients, encoded: Floats, *, top_reasons: int = 3, origin: str = ""
+) -> ScoredPatients:
+    """Score patients.
+
+    Each row depends on itself alone: neither the other rows, their number nor their order changes a bit of it.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+    patients : Patients
+    encoded : numpy.ndarray of shape (n_patients, n_columns)
+        The same patients, encoded by `bundle.record.schema`.
+    top_reasons : int
         Reasons per patient, by absolute SHAP contribution to the log-odds of response; 0 for none.
     origin : str
         Text of the `data_origin` column; "" leaves the column out.
 
     Returns
     -------
-    ScoredBatch
+    ScoredPatients
         `response_probability` is the calibrated probability of `endpoint`; `probability_low` and `probability_high`
         are its Venn-Abers pair.
     """
-    record = bundle.record
-    encoded = matrix.to_numpy(dtype=np.float64)
+    record, rows = bundle.record, len(patients)
     # LightGBM divides by the number of rows.
-    log_odds = bundle.predict_log_odds(encoded) if len(encoded) else np.empty(0)
+    log_odds = bundle.predict_log_odds(encoded) if rows else np.empty(0)
     low, high = bundle.interval(log_odds)
-    outside = outside_training_range(record, patients, encoded)
+    outside = outside_training_range(record, patients.columns, encoded)
     bands = risk_bands(low, high, record.response_rate)
-    bands[unseen_adc(outside)] = UNCERTAIN
-    data: dict[str, object] = {
-        "patient_id": patients["patient_id"].to_numpy(),
-        "adc": patients["adc"].to_numpy(),
-        "response_probability": bundle.probability(log_odds),
-        "probability_low": low,
-        "probability_high": high,
-        "risk_band": bands,
+    bands[unseen_adc(outside)] = UNCERTAIN_BAND
+    data: dict[str, Any] = {
+        "patient_id": patients.ids,
+        "adc": _texts(patients.columns["adc"]),
+        "response_probability": pa.array(bundle.probability(log_odds)),
+        "probability_low": pa.array(low),
+        "probability_high": pa.array(high),
+        "risk_band": pa.array(BANDS, type=pa.string()).take(pa.array(bands)),
         **_reasons(bundle, encoded, top_reasons),
         "outside_training_range": names_of(outside, range_names(record.schema)),
         "missing_core_biomarkers": names_of(missing_core_biomarkers(record.schema, encoded), list(CORE_BIOMARKERS)),
-        "endpoint": record.endpoint,
-        "model_version": record.model_version,
-        "data_origin": origin,
+        "endpoint": _same(record.endpoint, rows),
+        "model_version": _same(record.model_version, rows),
+        "data_origin": _same(origin, rows),
     }
     columns = score_columns(top_reasons, with_origin=bool(origin))
-    table = pd.DataFrame({name: data[name] for name in columns}, index=pd.RangeIndex(len(patients)))
-    texts = {name: "str" for name in columns if not is_number(name)}
-    return ScoredBatch(table.astype(texts), count_shift(encoded, outside))
+    table = pa.table([data[name] for name in columns], schema=score_schema(columns))
+    return ScoredPatients(table, count_shift(encoded, outside))
+
+
+def score_schema(columns: Sequence[str]) -> Any:
+    """Arrow schema of the score table.
+
+    Parameters
+    ----------
+    columns : sequence of str
+
+    Returns
+    -------
+    pyarrow.Schema
+        Doubles and texts.
+    """
+    return pa.schema([(name, pa.float64() if is_number(name) else pa.string()) for name in columns])
+
+
+def _texts(column: CodedColumn) -> Any:
+    texts = pa.array(list(column.texts) or [None], type=pa.string())
+    return texts.take(pa.array(column.codes, mask=column.codes < 0))
+
+
+def _same(text: str, rows: int) -> Any:
+    return pa.array([text], type=pa.string()).take(pa.array(np.zeros(rows, dtype=np.int64)))
 
 
 def is_number(column: str) -> bool:
@@ -185,7 +280,7 @@ def is_number(column: str) -> bool:
     return "probability" in column or column.endswith("_contribution")
 
 
-def risk_bands(low: Floats, high: Floats, response_rate: float) -> NDArray[np.object_]:
+def risk_bands(low: Floats, high: Floats, response_rate: float) -> NDArray[np.int64]:
     """Band of each patient: whether the interval leaves the response rate of the training patients well behind.
 
     Parameters
@@ -197,21 +292,23 @@ def risk_bands(low: Floats, high: Floats, response_rate: float) -> NDArray[np.ob
 
     Returns
     -------
-    numpy.ndarray of str, shape (n_patients,)
-        LIKELY, UNCERTAIN or UNLIKELY. With a response rate of 50% the cuts are 60% and 40%.
+    numpy.ndarray of int, shape (n_patients,)
+        Position in BANDS. With a response rate of 50% the cuts are 60% and 40%.
     """
     odds = response_rate / (1 - response_rate)
     above, below = odds * BAND_ODDS_RATIO, odds / BAND_ODDS_RATIO
-    bands = np.full(len(low), UNCERTAIN, dtype=object)
-    bands[low >= above / (1 + above)] = LIKELY
-    bands[high <= below / (1 + below)] = UNLIKELY
+    bands = np.full(len(low), UNCERTAIN_BAND)
+    bands[low >= above / (1 + above)] = BANDS.index(LIKELY)
+    bands[high <= below / (1 + below)] = BANDS.index(UNLIKELY)
     return bands
 
 
-def _reasons(bundle: ModelBundle, encoded: Floats, top_reasons: int) -> dict[str, object]:
+def _reasons(bundle: ModelBundle, encoded: Floats, top_reasons: int) -> dict[str, Any]:
     if not top_reasons:
         return {}
-    contributions = bundle.contributions(encoded)[:, :-1] if len(encoded) else np.empty(encoded.shape)
+    schema = bundle.record.schema
+    contributions = bundle.contributions(encoded) if len(encoded) else np.empty((0, len(schema.columns) + 1))
     # What LightGBM and the tree kernel round differently is rounded away, so that files do not depend on either.
     contributions = np.round(contributions, _CONTRIBUTION_DECIMALS)
-    return reason_columns(bundle.record.schema, encoded, contributions, top_reasons)
+    find = getattr(bundle, "largest", lambda found, count: largest(found[:, :-1], count))
+    return reason_columns(schema, encoded, contributions, find(contributions, top_reasons), top_reasons)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+
+from features.columns.coded_column import absent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from features.feature_schema import FeatureColumn, FeatureSchema
@@ -52,7 +54,9 @@ class ColumnShift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return changed or self.outside > NOTABLE_OUTSIDE
 
 
-def outside_training_range(record: BundleRecord, patients: pd.DataFrame, matrix: NDArray[np.float64]) -> Flags:
+def outside_training_range(
+    record: BundleRecord, patients: Mapping[str, Any], matrix: NDArray[np.float64]
+) -> Flags:
     """Mark the values that lie beyond all that the model has seen.
 
     A number below the lowest or above the highest of the training patients, a level or category that none of them
@@ -62,8 +66,8 @@ def outside_training_range(record: BundleRecord, patients: pd.DataFrame, matrix:
     ----------
     record : BundleRecord
         The model's record of its training patients.
-    patients : pandas.DataFrame of shape (n_patients, any)
-        Validated patients, row by row those of `matrix`.
+    patients : mapping of str to numpy.ndarray or CodedColumn
+        Validated patients by cohort column, row by row those of `matrix`.
     matrix : numpy.ndarray of shape (n_patients, n_columns)
         Encoded by `record.schema`.
 
@@ -72,16 +76,16 @@ def outside_training_range(record: BundleRecord, patients: pd.DataFrame, matrix:
     numpy.ndarray of bool, shape (n_patients, n_columns + 2)
         One column per name of `range_names`; missing values are not outside.
     """
-    flags = np.zeros((len(patients), len(record.schema.columns) + 2), dtype=bool)
+    flags = np.zeros((len(matrix), len(record.schema.columns) + 2), dtype=bool, order="F")
     for j, column in enumerate(record.schema.columns):
         # The parts of an ADC are those of the training set exactly where the ADC is.
         if column.source != "adc_profile":
             flags[:, j] = _outside(column, record.training_ranges.get(column.name), patients, matrix[:, j])
-    flags[:, -2] = ~patients["adc"].isin(list(record.cohort.adcs)).to_numpy()
+    flags[:, -2] = ~patients["adc"].isin(record.cohort.adcs)
     settings = record.cohort.settings
     if settings and "setting" in patients and "setting" not in record.schema.names:
         given = patients["setting"]
-        flags[:, -1] = (given.notna() & ~given.isin(list(settings))).to_numpy()
+        flags[:, -1] = given.where(lambda setting: setting not in settings)
     return flags
 
 
@@ -137,8 +141,8 @@ def missing_core_biomarkers(schema: FeatureSchema, matrix: NDArray[np.float64]) 
     return flags
 
 
-def names_of(flags: Flags, names: Sequence[str]) -> NDArray[np.object_]:
-    """Write the marked names of each row into one text.
+def names_of(flags: Flags, names: Sequence[str]) -> Any:
+    """Name what is marked in each row.
 
     Parameters
     ----------
@@ -147,18 +151,23 @@ def names_of(flags: Flags, names: Sequence[str]) -> NDArray[np.object_]:
 
     Returns
     -------
-    numpy.ndarray of str, shape (n_rows,)
+    pyarrow.StringArray of n_rows
         Names in order with SEPARATOR between them; "" where none is marked.
     """
-    texts = np.full(len(flags), "", dtype=object)
-    marked = np.flatnonzero(flags.any(axis=1))
-    if len(marked):
-        # Few patterns occur among many rows: each is written once.
-        patterns, which = np.unique(np.packbits(flags[marked], axis=1), axis=0, return_inverse=True)
-        bits = np.unpackbits(patterns, axis=1, count=flags.shape[1]).astype(bool)
-        written = [SEPARATOR.join(name for name, on in zip(names, row, strict=True) if on) for row in bits]
-        texts[marked] = np.array(written, dtype=object)[which.reshape(-1)]
-    return texts
+    marked = np.flatnonzero(flags.any(axis=0))
+    codes, patterns = np.zeros(len(flags), dtype=np.int64), [""]
+    # Few patterns occur among many rows: each is written once.
+    for j in marked:
+        with_name = [f"{text}{SEPARATOR}{names[j]}" if text else names[j] for text in patterns]
+        codes, patterns = _used(codes * 2 + flags[:, j], [t for pair in zip(patterns, with_name, strict=True) for t in pair])
+    return pa.array(patterns, type=pa.string()).take(pa.array(codes))
+
+
+def _used(codes: NDArray[np.int64], texts: list[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Codes without gaps, and their texts."""
+    used = np.bincount(codes, minlength=len(texts)) > 0
+    place = np.cumsum(used) - 1
+    return place[codes], [text for text, on in zip(texts, used, strict=True) if on]
 
 
 @dataclass(frozen=True)
@@ -248,11 +257,11 @@ def column_shifts(record: BundleRecord, counts: ShiftCounts) -> tuple[ColumnShif
 
 
 def _outside(
-    column: FeatureColumn, seen: TrainingRange | None, patients: pd.DataFrame, values: NDArray[np.float64]
+    column: FeatureColumn, seen: TrainingRange | None, patients: Mapping[str, Any], values: NDArray[np.float64]
 ) -> Flags:
     # A value that the encoding does not know: a category that no training patient had.
-    given = patients[column.name].notna().to_numpy() if column.name in patients else np.zeros(len(values), dtype=bool)
-    flags: Flags = given & np.isnan(values)
+    given = patients.get(column.name)
+    flags = np.zeros(len(values), dtype=bool) if given is None else ~absent(given) & np.isnan(values)
     if seen is None:
         return flags
     if column.kind != "categorical" and seen.minimum is not None and seen.maximum is not None:

@@ -19,9 +19,11 @@ from features.feature_table import encode
 from serving.reasons import reason_text, value_text
 from serving.score_batches import score_batches
 from serving.scores import (
+    BANDS,
     LIKELY,
     UNCERTAIN,
     UNLIKELY,
+    Patients,
     data_origin,
     is_number,
     risk_bands,
@@ -114,10 +116,10 @@ def test_no_patients_give_an_empty_table_with_all_columns(bundle: ModelBundle, l
 def test_a_band_is_named_only_where_the_whole_interval_has_left_the_response_rate_behind() -> None:
     # By hand: odds 1, times and divided by 1.5, are probabilities of 0.6 and 0.4.
     low, high = np.array([0.61, 0.59, 0.10, 0.10]), np.array([0.90, 0.90, 0.39, 0.41])
-    assert risk_bands(low, high, 0.5).tolist() == [LIKELY, UNCERTAIN, UNLIKELY, UNCERTAIN]
+    assert [BANDS[band] for band in risk_bands(low, high, 0.5)] == [LIKELY, UNCERTAIN, UNLIKELY, UNCERTAIN]
     # Odds 1/4, times and divided by 1.5: 3/11 and 1/7.
     low, high = np.array([0.273, 0.272, 0.01, 0.01]), np.array([0.9, 0.9, 0.142, 0.143])
-    assert risk_bands(low, high, 0.2).tolist() == [LIKELY, UNCERTAIN, UNLIKELY, UNCERTAIN]
+    assert [BANDS[band] for band in risk_bands(low, high, 0.2)] == [LIKELY, UNCERTAIN, UNLIKELY, UNCERTAIN]
 
 
 def test_simulated_patients_and_simulated_models_are_both_told(bundle: ModelBundle) -> None:
@@ -272,8 +274,8 @@ def test_the_treatment_setting_is_checked_even_where_the_model_does_not_use_it(
     stamp = msgspec.structs.replace(bundle.record.cohort, settings=("neoadjuvant",))
     record = msgspec.structs.replace(bundle.record, schema=schema, cohort=stamp)
     patients = learned_cohort.patients
-    flags = outside_training_range(record, patients, encode(patients, schema).to_numpy())
-    told = names_of(flags, range_names(schema))
+    flags = outside_training_range(record, Patients.of(patients).columns, encode(patients, schema).to_numpy())
+    told = np.array(names_of(flags, range_names(schema)).to_pylist())
     assert (told == np.where(patients["setting"] == "metastatic", "setting", "")).all()
 
 
@@ -299,7 +301,7 @@ def test_the_shift_of_a_file_compares_missing_and_outside_values_with_training(
     patients = learned_cohort.patients.head(10).copy()
     patients["til_percent"] = [np.nan] * 6 + [99.9, 99.9, 1.0, 2.0]
     matrix = encode(patients, bundle.record.schema).to_numpy()
-    flags = outside_training_range(bundle.record, patients, matrix)
+    flags = outside_training_range(bundle.record, Patients.of(patients).columns, matrix)
     shifts = {s.name: s for s in column_shifts(bundle.record, count_shift(matrix, flags))}
     til = shifts["til_percent"]
     assert (til.missing, til.outside, til.notable) == (0.6, 0.5, True)
