@@ -240,7 +240,7 @@ def met_values(values: Any) -> list[Any]:
         met = np.bincount(values.codes[values.codes >= 0], minlength=len(values.texts)) > 0
         return sorted({text for text in values.texts[met] if text is not None})
     known = values[~np.isnan(values)]
-    return list(dict.fromkeys((known.min(), known.max()))) if len(known) else []
+    return list(dict.fromkeys((float(known.min()), float(known.max())))) if len(known) else []
 
 
 def check_predictors(read: ReadColumns, log: FaultLog) -> None:

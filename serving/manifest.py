@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from features.faults import shown
 from serving.scores import LIKELY, UNCERTAIN, UNLIKELY
@@ -15,7 +14,7 @@ from serving.shift import ColumnShift
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from serving.run_tally import RunTally
 
 #: Stands on everything that leaves the program.
 RESEARCH_USE = "Research use only; never a treatment recommendation."
@@ -138,21 +137,21 @@ def stamp(path: Path, name: str) -> FileStamp:
         return FileStamp(name, digest.hexdigest(), file.tell())
 
 
-def spread(probability: NDArray[np.float64]) -> ProbabilitySpread | None:
+def spread(tally: RunTally) -> ProbabilitySpread | None:
     """Quartiles of the response probability.
 
     Parameters
     ----------
-    probability : numpy.ndarray of shape (n_patients,)
+    tally : RunTally
 
     Returns
     -------
     ProbabilitySpread or None
         None without patients.
     """
-    if not len(probability):
+    if not tally.scored:
         return None
-    return ProbabilitySpread(*(float(q) for q in np.quantile(probability, (0, 0.25, 0.5, 0.75, 1))))
+    return ProbabilitySpread(tally.lowest, *tally.quartiles(), tally.highest)
 
 
 def _summary(manifest: Manifest) -> list[str]:

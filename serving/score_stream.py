@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import msgspec
 
-from features.cohort_file import read_cohort
+from features.cohort_stream import open_cohort, whole_notes
+from features.in_order import processors
 from features.whole_file import StagedFiles, writing
 from serving import manifest as records
 from serving.output_files import OutputFiles, check_output
-from serving.quarantine import harmless_table, rejected_table
-from serving.score_batches import score_batches
-from serving.score_writer import open_scores
+from serving.quarantine import rejected_header
+from serving.run_tally import RunTally
+from serving.score_batches import ScoringPlan, score_batches
+from serving.score_writer import ScoreFile, ScoreFormat
 from serving.scores import check_reasons, data_origin, score_columns
-from serving.scoring_engine import fastest
-from serving.shift import ShiftCounts, column_shifts
+from serving.scoring_engine import SampleCheck, fastest
+from serving.shift import column_shifts
+from serving.unfinished_run import Checkpoint, UnfinishedRun
 from training.model_bundle import RECORD_FILE, read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
-    from features.cohort import Cohort
-    from serving.scores import ScoredBatch
+    from features.cohort_stream import CohortStream
     from training.model_bundle import ModelBundle
 
     #: Called with the rows done and the rows to do, after each batch.
     Progress = Callable[[int, int], None]
 
 _PACKAGES = ("adcr", "lightgbm", "numpy", "pandas", "pyarrow")
+_SCORES, _REJECTED = "scores", "rejected"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,14 @@ class ScoringTask:
         Reasons per patient; 0 for none.
     mapping, sheet, encoding : str or None
         How to read the file.
+    contributions : bool
+        Write every contribution, not only the largest.
+    resume : bool
+        Go on with a run of the same task that was cut short, and leave the work behind where this one is.
+    threads : int or None
+        By default as many as there are processors; changes no byte of the scores.
+    batch_rows, block_bytes : int or None
+        How much is read and scored at once; changes no score.
     """
 
     file: Path
@@ -63,6 +72,11 @@ class ScoringTask:
     mapping: str | None = None
     sheet: str | None = None
     encoding: str | None = None
+    contributions: bool = False
+    resume: bool = False
+    threads: int | None = None
+    batch_rows: int | None = None
+    block_bytes: int | None = None
 
 
 def score_file(task: ScoringTask, *, progress: Progress | None = None) -> records.Manifest:
@@ -94,95 +108,140 @@ def score_file(task: ScoringTask, *, progress: Progress | None = None) -> record
     inputs = (task.file, *([Path(task.mapping)] if task.mapping else []))
     files = check_output(task.output, inputs=inputs)
     bundle = read_bundle(task.bundle_folder)
-    cohort = read_cohort(task.file, mapping=task.mapping, sheet=task.sheet, encoding=task.encoding, for_scoring=True)
-    with StagedFiles() as staged:
-        tally = _write_scores(staged, files, bundle, cohort, task.top_reasons, progress)
-        manifest = _write_records(staged, files, bundle, cohort, tally)
-        _publish(staged, files, manifest)
+    with writing(task.output), UnfinishedRun(files.scores, keep=task.resume) as run:
+        stream = _opened(task, bundle)
+        tally = _write_scores(run, task, files, bundle, stream, progress)
+        manifest = _publish(run, files, bundle, stream, tally, task)
+        run.done = True
     return manifest
 
 
-@dataclass
-class _Tally:
-    """What is summed up while batches pass."""
+def _opened(task: ScoringTask, bundle: ModelBundle) -> CohortStream:
+    sizes = {"batch_rows": task.batch_rows, "block_bytes": task.block_bytes}
+    return open_cohort(
+        task.file,
+        mapping=task.mapping,
+        sheet=task.sheet,
+        encoding=task.encoding,
+        # A model may have learned from columns outside the catalogue.
+        extra=[column.name for column in bundle.record.schema.columns if column.source == "extra"],
+        threads=task.threads,
+        **{name: size for name, size in sizes.items() if size},
+    )
 
-    origin: str
-    top_reasons: int
-    columns: tuple[str, ...]
-    rows: int = 0
-    probability: list[NDArray[np.float64]] = field(default_factory=list)
-    bands: Counter[str] = field(default_factory=Counter)
-    shift: ShiftCounts | None = None
-    engine: str = ""
 
-    def add(self, batch: ScoredBatch) -> None:
-        self.rows += len(batch.table)
-        self.probability.append(batch.table["response_probability"].to_numpy())
-        self.bands.update(batch.table["risk_band"])
-        self.shift = batch.shift if self.shift is None else self.shift + batch.shift
+def _plan(task: ScoringTask, files: OutputFiles, bundle: ModelBundle, stream: CohortStream) -> tuple[ScoringPlan, str]:
+    origin = data_origin(bundle, stream.source.kind)
+    explained = task.top_reasons > 0 or task.contributions
+    every = bundle.record.schema.names if task.contributions else ()
+    columns = score_columns(task.top_reasons, with_origin=bool(origin), contributions=every)
+    form = ScoreFormat(files.scores.suffix.lower(), columns, _facts(bundle, origin))
+    engine, name = fastest(bundle, stream.rows, reasons=explained)
+    check = SampleCheck(bundle, engine, stream.rows, reasons=explained)
+    return ScoringPlan(engine, form, task.top_reasons, origin, check, task.contributions), name
 
 
 def _write_scores(
-    staged: StagedFiles,
+    run: UnfinishedRun,
+    task: ScoringTask,
     files: OutputFiles,
     bundle: ModelBundle,
-    cohort: Cohort,
-    top_reasons: int,
+    stream: CohortStream,
     progress: Progress | None,
-) -> _Tally:
-    origin = data_origin(bundle, cohort.source.kind)
-    columns = score_columns(top_reasons, with_origin=bool(origin))
-    tally = _Tally(origin, top_reasons, columns)
-    with writing(files.scores):
-        suffix = files.scores.suffix.lower()
-        writer = open_scores(staged.stage(files.scores), suffix, columns, _facts(bundle, origin))
-        try:
-            engine, tally.engine = fastest(bundle, cohort.patients, reasons=top_reasons > 0)
-            for batch in score_batches(engine, cohort.patients, top_reasons=top_reasons, origin=origin):
-                writer.write(batch.table)
-                tally.add(batch)
-                if progress:
-                    progress(tally.rows, len(cohort.patients))
-        finally:
-            writer.close()
-    return tally
+) -> tuple[RunTally, ScoringPlan, str]:
+    """Score every block that an earlier run has not, and make a checkpoint every few seconds."""
+    plan, engine = _plan(task, files, bundle, stream)
+    fingerprint = _fingerprint(task, bundle, stream, plan)
+    found = run.start(fingerprint, resume=task.resume)
+    tally = msgspec.msgpack.decode(found.tally, type=RunTally) if found else RunTally()
+    done = found.blocks if found else 0
+    scores = ScoreFile(
+        run.file(_SCORES), plan.form, list(found.footers) if found else [], list(found.positions) if found else []
+    )
+    threads = processors() if task.threads is None else task.threads
+    for block in score_batches(stream, plan, threads=threads, skip=done):
+        for batch in block.scores:
+            scores.append(batch)
+        for lines in block.rejected:
+            rejected = run.file(_REJECTED)
+            if not rejected.tell():
+                rejected.write(rejected_header(stream.names))
+            rejected.write(lines)
+        tally.add(block.tally)
+        done += 1
+        if run.due:
+            state = msgspec.msgpack.encode(tally)
+            run.save(Checkpoint(fingerprint, done, run.sizes(), scores.positions, scores.footers, state))
+        if progress:
+            progress(tally.rows_in, stream.rows)
+    scores.finish()
+    run.close()
+    return tally, plan, engine
 
 
-def _write_records(
-    staged: StagedFiles, files: OutputFiles, bundle: ModelBundle, cohort: Cohort, tally: _Tally
+def _fingerprint(task: ScoringTask, bundle: ModelBundle, stream: CohortStream, plan: ScoringPlan) -> str:
+    """Hash of everything that decides a byte of the output."""
+    parts = (
+        stream.source.sha256,
+        records.stamp(bundle.folder / RECORD_FILE, RECORD_FILE).sha256,
+        Path(task.mapping).read_text("utf-8") if task.mapping and Path(task.mapping).is_file() else task.mapping,
+        (task.sheet, task.encoding, task.top_reasons, task.contributions, task.batch_rows, task.block_bytes),
+        (plan.form.suffix, plan.form.columns, dict(plan.form.metadata)),
+        _versions(),
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _publish(
+    run: UnfinishedRun,
+    files: OutputFiles,
+    bundle: ModelBundle,
+    stream: CohortStream,
+    found: tuple[RunTally, ScoringPlan, str],
+    task: ScoringTask,
 ) -> records.Manifest:
-    """Write rejected rows and manifest, once the counts add up."""
-    rows = records.RowCounts(cohort.rows_in, tally.rows, len(cohort.rejected), cohort.duplicates_merged)
-    if not rows.add_up:
-        raise AssertionError(f"rows were lost or scored twice: {rows}")
-    rejected = None
-    if cohort.rejected:
-        with writing(files.rejected):
-            place = staged.stage(files.rejected)
-            table = harmless_table(rejected_table(cohort))
-            table.to_csv(place, index=False, encoding="utf-8", lineterminator="\n")
-            rejected = records.stamp(place, files.rejected.name)
-    scores = records.stamp(staged.staged(files.scores), files.scores.name)
-    manifest = _manifest(bundle, cohort, tally, rows, scores, rejected)
-    with writing(files.manifest):
-        staged.stage(files.manifest).write_text(manifest.to_json(), encoding="utf-8")
+    """Put scores, rejected rows and last the manifest in their places, once the counts add up."""
+    tally, plan, engine = found
+    rows = records.RowCounts(stream.rows, tally.scored, tally.rejected, tally.merged)
+    if not rows.add_up or tally.rows_in != stream.rows:
+        raise AssertionError(f"rows were lost or scored twice: {rows}, {tally.rows_in} read")
+    scores = records.stamp(run.path(_SCORES), files.scores.name)
+    rejected = records.stamp(run.path(_REJECTED), files.rejected.name) if tally.rejected else None
+    manifest = _manifest(bundle, stream, tally, plan, engine, task, rows, scores, rejected)
+    with StagedFiles() as staged:
+        with writing(files.manifest):
+            staged.stage(files.manifest).write_text(manifest.to_json(), encoding="utf-8")
+        # An older manifest would describe files that are now being replaced.
+        for stale in (files.manifest, *([] if rejected else [files.rejected])):
+            with writing(stale):
+                stale.unlink(missing_ok=True)
+        staged.adopt(files.scores, run.path(_SCORES))
+        staged.publish(files.scores)
+        if rejected:
+            staged.adopt(files.rejected, run.path(_REJECTED))
+            staged.publish(files.rejected)
+        staged.publish(files.manifest)
     return manifest
 
 
 def _manifest(
     bundle: ModelBundle,
-    cohort: Cohort,
-    tally: _Tally,
+    stream: CohortStream,
+    tally: RunTally,
+    plan: ScoringPlan,
+    engine: str,
+    task: ScoringTask,
     rows: records.RowCounts,
     scores: records.FileStamp,
     rejected: records.FileStamp | None,
 ) -> records.Manifest:
     record = bundle.record
-    shift = tally.shift
+    tally.add_faults([*stream.notes, *whole_notes(stream, tally.met)])
+    unused = [match.name for match in stream.matches(tally.derived) if match.column_id is None]
     return records.Manifest(
         schema_version=records.SCHEMA_VERSION,
         research_use=records.RESEARCH_USE,
-        input=records.InputStamp(cohort.source.name, cohort.source.sha256, cohort.source.kind),
+        input=records.InputStamp(stream.source.name, stream.source.sha256, stream.source.kind),
         model=records.ModelStamp(
             name=record.model_name,
             version=record.model_version,
@@ -193,20 +252,19 @@ def _manifest(
             cohort_kind=record.cohort.kind,
         ),
         rows=rows,
-        data_origin=tally.origin,
+        data_origin=plan.origin,
         scores=scores,
         rejected=rejected,
-        columns=tally.columns,
-        top_reasons=tally.top_reasons,
-        engine=tally.engine,
-        probability=records.spread(np.concatenate(tally.probability)),
+        columns=plan.form.columns,
+        top_reasons=task.top_reasons,
+        engine=engine,
+        probability=records.spread(tally),
         bands=dict(sorted(tally.bands.items())),
-        outside_training_range=round(shift.rows_outside / shift.rows, 6) if shift and shift.rows else 0.0,
-        unseen_adc=shift.rows_unseen_adc if shift else 0,
-        shift=column_shifts(record, shift) if shift else (),
-        faults=dict(sorted(Counter(fault.code for fault in cohort.faults).items())),
-        # A model may have learned from columns outside the catalogue.
-        unused_columns=tuple(name for name in cohort.unused() if name not in record.schema.names),
+        outside_training_range=round(tally.rows_outside / tally.scored, 6) if tally.scored else 0.0,
+        unseen_adc=tally.rows_unseen_adc,
+        shift=column_shifts(record, tally),
+        faults=tally.fault_counts(),
+        unused_columns=tuple(name for name in unused if name not in record.schema.names),
         versions=_versions(),
     )
 
@@ -218,17 +276,6 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def _publish(staged: StagedFiles, files: OutputFiles, manifest: records.Manifest) -> None:
-    # An older manifest would describe files that are now being replaced.
-    for stale in (files.manifest, *([] if manifest.rejected else [files.rejected])):
-        with writing(stale):
-            stale.unlink(missing_ok=True)
-    staged.publish(files.scores)
-    if manifest.rejected:
-        staged.publish(files.rejected)
-    staged.publish(files.manifest)
 
 
 def _facts(bundle: ModelBundle, origin: str) -> dict[str, str]:

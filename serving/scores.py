@@ -44,6 +44,8 @@ UNCERTAIN_BAND = BANDS.index(UNCERTAIN)
 #: More reasons than this tell a reader nothing.
 MOST_REASONS = 20
 _CONTRIBUTION_DECIMALS = 9
+#: Columns with every contribution to the log-odds, and with the model's average log-odds, which they add to.
+CONTRIBUTION, AVERAGE = "contribution_", "average"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ class ScoredBatch:
     shift: ShiftCounts
 
 
-def score_columns(top_reasons: int, *, with_origin: bool = False) -> tuple[str, ...]:
+def score_columns(
+    top_reasons: int, *, with_origin: bool = False, contributions: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Names of the score table's columns, in order.
 
     Parameters
@@ -70,6 +74,8 @@ def score_columns(top_reasons: int, *, with_origin: bool = False) -> tuple[str, 
         Reasons per patient; 0 for none.
     with_origin : bool
         Whether patients or model are simulated, so that `data_origin` is among them.
+    contributions : sequence of str
+        Columns of the model whose contributions are all written; none by default.
 
     Returns
     -------
@@ -81,6 +87,7 @@ def score_columns(top_reasons: int, *, with_origin: bool = False) -> tuple[str, 
         *(f"reason_{i}{part}" for i in range(1, top_reasons + 1) for part in parts),
         *("outside_training_range", "missing_core_biomarkers", "endpoint", "model_version"),
         *(("data_origin",) if with_origin else ()),
+        *(f"{CONTRIBUTION}{name}" for name in (*contributions, *((AVERAGE,) if contributions else ()))),
     )
 
 
@@ -193,7 +200,13 @@ def score(
 
 
 def score_patients(
-    bundle: ModelBundle, patients: Patients, encoded: Floats, *, top_reasons: int = 3, origin: str = ""
+    bundle: ModelBundle,
+    patients: Patients,
+    encoded: Floats,
+    *,
+    top_reasons: int = 3,
+    origin: str = "",
+    contributions: bool = False,
 ) -> ScoredPatients:
     """Score patients.
 
@@ -209,6 +222,8 @@ def score_patients(
         Reasons per patient, by absolute SHAP contribution to the log-odds of response; 0 for none.
     origin : str
         Text of the `data_origin` column; "" leaves the column out.
+    contributions : bool
+        Whether to add a column for each contribution.
 
     Returns
     -------
@@ -230,14 +245,15 @@ def score_patients(
         "probability_low": pa.array(low),
         "probability_high": pa.array(high),
         "risk_band": pa.array(BANDS, type=pa.string()).take(pa.array(bands)),
-        **_reasons(bundle, encoded, top_reasons),
+        **_reasons(bundle, encoded, top_reasons, contributions),
         "outside_training_range": names_of(outside, range_names(record.schema)),
         "missing_core_biomarkers": names_of(missing_core_biomarkers(record.schema, encoded), list(CORE_BIOMARKERS)),
         "endpoint": _same(record.endpoint, rows),
         "model_version": _same(record.model_version, rows),
         "data_origin": _same(origin, rows),
     }
-    columns = score_columns(top_reasons, with_origin=bool(origin))
+    every = record.schema.names if contributions else ()
+    columns = score_columns(top_reasons, with_origin=bool(origin), contributions=every)
     table = pa.table([data[name] for name in columns], schema=score_schema(columns))
     return ScoredPatients(table, count_shift(encoded, outside))
 
@@ -277,7 +293,7 @@ def is_number(column: str) -> bool:
     -------
     bool
     """
-    return "probability" in column or column.endswith("_contribution")
+    return column.startswith(CONTRIBUTION) or "probability" in column or column.endswith("_contribution")
 
 
 def risk_bands(low: Floats, high: Floats, response_rate: float) -> NDArray[np.int64]:
@@ -303,12 +319,17 @@ def risk_bands(low: Floats, high: Floats, response_rate: float) -> NDArray[np.in
     return bands
 
 
-def _reasons(bundle: ModelBundle, encoded: Floats, top_reasons: int) -> dict[str, Any]:
-    if not top_reasons:
+def _reasons(bundle: ModelBundle, encoded: Floats, top_reasons: int, every: bool) -> dict[str, Any]:
+    if not top_reasons and not every:
         return {}
     schema = bundle.record.schema
     contributions = bundle.contributions(encoded) if len(encoded) else np.empty((0, len(schema.columns) + 1))
     # What LightGBM and the tree kernel round differently is rounded away, so that files do not depend on either.
     contributions = np.round(contributions, _CONTRIBUTION_DECIMALS)
+    names = (*schema.names, AVERAGE) if every else ()
+    written = {f"{CONTRIBUTION}{name}": pa.array(contributions[:, j]) for j, name in enumerate(names)}
+    if not top_reasons:
+        return written
     find = getattr(bundle, "largest", lambda found, count: largest(found[:, :-1], count))
-    return reason_columns(schema, encoded, contributions, find(contributions, top_reasons), top_reasons)
+    order = find(contributions, top_reasons)
+    return reason_columns(schema, encoded, contributions, order, top_reasons) | written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -228,13 +228,29 @@ def count_shift(matrix: NDArray[np.float64], outside: Flags) -> ShiftCounts:
     )
 
 
-def column_shifts(record: BundleRecord, counts: ShiftCounts) -> tuple[ColumnShift, ...]:
+class ColumnCounts(Protocol):
+    """Counts per column of the model over some patients."""
+
+    @property
+    def missing(self) -> Sequence[int] | NDArray[np.int64]:
+        """Patients without a value."""
+
+    @property
+    def outside(self) -> Sequence[int] | NDArray[np.int64]:
+        """Patients with a value outside the training range."""
+
+    @property
+    def measured(self) -> Sequence[int] | NDArray[np.int64]:
+        """Patients with a value."""
+
+
+def column_shifts(record: BundleRecord, counts: ColumnCounts) -> tuple[ColumnShift, ...]:
     """Compare a file with the training patients, column by column.
 
     Parameters
     ----------
     record : BundleRecord
-    counts : ShiftCounts
+    counts : ShiftCounts or RunTally
         Of the whole file.
 
     Returns
@@ -242,12 +258,13 @@ def column_shifts(record: BundleRecord, counts: ShiftCounts) -> tuple[ColumnShif
     tuple of ColumnShift
         The model's columns in order, without the parts of the ADC; empty for a file without patients.
     """
-    if not counts.rows:
+    rows = [int(m) + int(k) for m, k in zip(counts.missing, counts.measured, strict=True)]
+    if not any(rows):
         return ()
     return tuple(
         ColumnShift(
             name=column.name,
-            missing=round(int(counts.missing[j]) / counts.rows, 6),
+            missing=round(int(counts.missing[j]) / rows[j], 6),
             missing_in_training=round(record.training_ranges[column.name].missing_rate, 6),
             outside=round(int(counts.outside[j]) / max(int(counts.measured[j]), 1), 6),
         )
