@@ -141,8 +141,7 @@ def survey(
     facts = {t: f + NumberFacts(bare=True) if whole.plain.get(t) else f for t, f in whole.facts.items()}
     suspects: list[TextTable] = []
     if again or len(repeated):
-        pointed = _look_again(source, by_target, again, repeated, suspects, threads)
-        facts |= {target: facts[target] + found for target, found in pointed.items()}
+        facts |= _look_again(source, by_target, again, repeated, suspects, threads)
     merged, differing, notes = _settle(suspects, plans)
     return Survey(whole.rows, whole.marks, facts, merged, differing, notes)
 

@@ -57,7 +57,7 @@ class RunTally(msgspec.Struct):
     measured: list[int] = msgspec.field(default_factory=list)
     faults: dict[str, int] = msgspec.field(default_factory=dict)
     noted: set[tuple[str, str]] = msgspec.field(default_factory=set)
-    met: dict[str, list[str] | list[float]] = msgspec.field(default_factory=dict)
+    met: dict[str, list[str | float]] = msgspec.field(default_factory=dict)
     derived: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     probability: dict[int, int] = msgspec.field(default_factory=dict)
     lowest: float = 1.0

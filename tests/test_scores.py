@@ -17,7 +17,6 @@ from features.biomarkers import measures
 from features.feature_schema import FeatureColumn
 from features.feature_table import encode
 from serving.reasons import reason_text, value_text
-from serving.score_batches import score_batches
 from serving.scores import (
     BANDS,
     LIKELY,
@@ -226,19 +225,6 @@ def test_neither_the_order_of_rows_nor_of_columns_changes_a_bit(
     shuffled = patients.iloc[rows][list(columns)].reset_index(drop=True)
     expected = scored(bundle, patients).iloc[rows].reset_index(drop=True)
     pd.testing.assert_frame_equal(scored(bundle, shuffled), expected, check_exact=True)
-
-
-@pytest.mark.parametrize("batch_rows", [1, 17, 1000])
-def test_the_size_of_a_batch_changes_no_bit(bundle: ModelBundle, learned_cohort: Cohort, batch_rows: int) -> None:
-    patients = learned_cohort.patients.head(60)
-    batches = list(score_batches(bundle, patients, batch_rows=batch_rows))
-    together = pd.concat([batch.table for batch in batches], ignore_index=True)
-    pd.testing.assert_frame_equal(together, scored(bundle, patients), check_exact=True)
-    shift = batches[0].shift
-    for batch in batches[1:]:
-        shift = shift + batch.shift
-    whole = score(bundle, patients, encode(patients, bundle.record.schema)).shift
-    assert column_shifts(bundle.record, shift) == column_shifts(bundle.record, whole)
 
 
 # -- cautions ----------------------------------------------------------------------------------------------------
