@@ -25,6 +25,20 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
 )
 @click.option("--top-reasons", type=int, default=3, show_default=True, help="Reasons per patient.")
 @click.option("--no-reasons", is_flag=True, help="Leave the reasons out, which is many times faster.")
+@click.option("--contributions", is_flag=True, help="Write every SHAP contribution, a column for each.")
+@click.option(
+    "--rank-adcs",
+    default="",
+    metavar="ADC,ADC",
+    help="Also score each patient under each of these ADCs, hypothesis-generating only: probability, interval, "
+    "difference to the best, and why the model abstains.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the same run where it was killed, and leave its work behind where this one is; the result is the "
+    "same to the byte.",
+)
 @click.option(
     "--map",
     "mapping",
@@ -41,6 +55,9 @@ def score(
     output: Path | None,
     top_reasons: int,
     no_reasons: bool,
+    contributions: bool,
+    rank_adcs: str,
+    resume: bool,
     mapping: str | None,
     sheet: str | None,
     encoding: str | None,
@@ -49,7 +66,7 @@ def score(
 ) -> None:
     """Score the patients of FILE: response probability with interval, and the reasons for it.
 
-    FILE is CSV, TSV, Excel or Parquet, one row per patient. Beside the scores, OUT.manifest.json counts and hashes
+    FILE is CSV, TSV, Excel or Parquet, one row per patient, or a folder of such files. Beside the scores, OUT.manifest.json counts and hashes
     everything, and OUT.rejected.csv keeps each row that could not be scored, with its fault and how to mend it.
     Research use only; never a treatment recommendation.
     """
@@ -70,8 +87,11 @@ def score(
             mapping=mapping,
             sheet=sheet,
             encoding=encoding,
+            contributions=contributions,
+            rank_adcs=rank_adcs,
+            resume=resume,
         )
-        manifest = score_file(task, progress=progress)
+        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {shown(file.name)}", "bytes"))
     if as_json:
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from features.feature_table import encode_columns
 from features.in_order import in_order
 from serving.quarantine import rejected_lines
@@ -16,7 +18,6 @@ from serving.scores import Patients, score_patients
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from features.cohort_stream import CohortBatch, CohortStream
@@ -38,6 +39,8 @@ class ScoringPlan:
         Text of `data_origin`; "" leaves the column out.
     contributions : bool
         Whether every contribution is written.
+    rank_adcs : tuple of str
+        ADCs under which each patient is scored as well.
     check : callable
         Called with each batch's matrix; raises where the engine cannot be trusted.
     """
@@ -48,6 +51,7 @@ class ScoringPlan:
     origin: str
     check: Callable[[NDArray[np.float64]], None]
     contributions: bool = False
+    rank_adcs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,10 @@ def score_batches(stream: CohortStream, plan: ScoringPlan, *, threads: int, skip
     # its own, which parses the model text for itself.
     idle: SimpleQueue[ModelBundle] = SimpleQueue()
     for _ in range(threads):
-        idle.put(replace(plan.engine))
+        own = replace(plan.engine)
+        # Loads LightGBM, or the kernel's code, and parses the model here: neither bears being loaded by several threads.
+        own.predict_log_odds(np.full((1, len(own.record.schema.columns)), np.nan))
+        idle.put(own)
 
     def work(block: Block) -> ScoredBlock:
         own = idle.get()
@@ -125,6 +132,7 @@ def score_block(stream: CohortStream, block: Block, plan: ScoringPlan) -> Scored
             top_reasons=plan.top_reasons,
             origin=plan.origin,
             contributions=plan.contributions,
+            rank_adcs=plan.rank_adcs,
         )
         whole.tally.add(_tally(batch, found.table, found.shift))
         if len(batch):

@@ -15,6 +15,7 @@ from features.cohort_stream import open_cohort, whole_notes
 from features.in_order import processors
 from features.whole_file import StagedFiles, writing
 from serving import manifest as records
+from serving.adc_ranking import ranked_adcs
 from serving.output_files import OutputFiles, check_output
 from serving.quarantine import rejected_header
 from serving.run_tally import RunTally
@@ -57,6 +58,8 @@ class ScoringTask:
         How to read the file.
     contributions : bool
         Write every contribution, not only the largest.
+    rank_adcs : str
+        ADCs, with commas between them, under which each patient is scored as well; "" for none.
     resume : bool
         Go on with a run of the same task that was cut short, and leave the work behind where this one is.
     threads : int or None
@@ -73,13 +76,16 @@ class ScoringTask:
     sheet: str | None = None
     encoding: str | None = None
     contributions: bool = False
+    rank_adcs: str = ""
     resume: bool = False
     threads: int | None = None
     batch_rows: int | None = None
     block_bytes: int | None = None
 
 
-def score_file(task: ScoringTask, *, progress: Progress | None = None) -> records.Manifest:
+def score_file(
+    task: ScoringTask, *, progress: Progress | None = None, reading: Progress | None = None
+) -> records.Manifest:
     """Score a cohort file.
 
     Beside the scores stand `<out>.rejected.csv`, if rows were rejected, and `<out>.manifest.json`, which is put in
@@ -90,6 +96,8 @@ def score_file(task: ScoringTask, *, progress: Progress | None = None) -> record
     task : ScoringTask
     progress : callable, optional
         Called with the rows done and the rows to do.
+    reading : callable, optional
+        Called with the bytes read and the bytes to read while the file is read for the first time.
 
     Returns
     -------
@@ -108,15 +116,17 @@ def score_file(task: ScoringTask, *, progress: Progress | None = None) -> record
     inputs = (task.file, *([Path(task.mapping)] if task.mapping else []))
     files = check_output(task.output, inputs=inputs)
     bundle = read_bundle(task.bundle_folder)
+    if task.rank_adcs:
+        ranked_adcs(task.rank_adcs, bundle.record)
     with writing(task.output), UnfinishedRun(files.scores, keep=task.resume) as run:
-        stream = _opened(task, bundle)
+        stream = _opened(task, bundle, reading)
         tally = _write_scores(run, task, files, bundle, stream, progress)
         manifest = _publish(run, files, bundle, stream, tally, task)
         run.done = True
     return manifest
 
 
-def _opened(task: ScoringTask, bundle: ModelBundle) -> CohortStream:
+def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None) -> CohortStream:
     sizes = {"batch_rows": task.batch_rows, "block_bytes": task.block_bytes}
     return open_cohort(
         task.file,
@@ -126,6 +136,7 @@ def _opened(task: ScoringTask, bundle: ModelBundle) -> CohortStream:
         # A model may have learned from columns outside the catalogue.
         extra=[column.name for column in bundle.record.schema.columns if column.source == "extra"],
         threads=task.threads,
+        progress=reading,
         **{name: size for name, size in sizes.items() if size},
     )
 
@@ -134,11 +145,12 @@ def _plan(task: ScoringTask, files: OutputFiles, bundle: ModelBundle, stream: Co
     origin = data_origin(bundle, stream.source.kind)
     explained = task.top_reasons > 0 or task.contributions
     every = bundle.record.schema.names if task.contributions else ()
-    columns = score_columns(task.top_reasons, with_origin=bool(origin), contributions=every)
+    ranked = ranked_adcs(task.rank_adcs, bundle.record) if task.rank_adcs else ()
+    columns = score_columns(task.top_reasons, with_origin=bool(origin), contributions=every, rank_adcs=ranked)
     form = ScoreFormat(files.scores.suffix.lower(), columns, _facts(bundle, origin))
     engine, name = fastest(bundle, stream.rows, reasons=explained)
     check = SampleCheck(bundle, engine, stream.rows, reasons=explained)
-    return ScoringPlan(engine, form, task.top_reasons, origin, check, task.contributions), name
+    return ScoringPlan(engine, form, task.top_reasons, origin, check, task.contributions, ranked), name
 
 
 def _write_scores(

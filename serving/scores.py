@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from features.columns.coded_column import CodedColumn
 from features.errors import InputError
+from serving.adc_ranking import rank, ranking_columns
 from serving.reasons import largest, reason_columns
 from serving.shift import (
     CORE_BIOMARKERS,
@@ -64,7 +65,11 @@ class ScoredBatch:
 
 
 def score_columns(
-    top_reasons: int, *, with_origin: bool = False, contributions: Sequence[str] = ()
+    top_reasons: int,
+    *,
+    with_origin: bool = False,
+    contributions: Sequence[str] = (),
+    rank_adcs: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Names of the score table's columns, in order.
 
@@ -76,6 +81,8 @@ def score_columns(
         Whether patients or model are simulated, so that `data_origin` is among them.
     contributions : sequence of str
         Columns of the model whose contributions are all written; none by default.
+    rank_adcs : sequence of str
+        ADCs under which each patient is scored; none by default.
 
     Returns
     -------
@@ -87,6 +94,7 @@ def score_columns(
         *(f"reason_{i}{part}" for i in range(1, top_reasons + 1) for part in parts),
         *("outside_training_range", "missing_core_biomarkers", "endpoint", "model_version"),
         *(("data_origin",) if with_origin else ()),
+        *(ranking_columns(rank_adcs) if rank_adcs else ()),
         *(f"{CONTRIBUTION}{name}" for name in (*contributions, *((AVERAGE,) if contributions else ()))),
     )
 
@@ -207,6 +215,7 @@ def score_patients(
     top_reasons: int = 3,
     origin: str = "",
     contributions: bool = False,
+    rank_adcs: Sequence[str] = (),
 ) -> ScoredPatients:
     """Score patients.
 
@@ -224,6 +233,8 @@ def score_patients(
         Text of the `data_origin` column; "" leaves the column out.
     contributions : bool
         Whether to add a column for each contribution.
+    rank_adcs : sequence of str
+        ADCs under which to score each patient as well.
 
     Returns
     -------
@@ -251,9 +262,10 @@ def score_patients(
         "endpoint": _same(record.endpoint, rows),
         "model_version": _same(record.model_version, rows),
         "data_origin": _same(origin, rows),
+        **(rank(bundle, patients, rank_adcs) if rank_adcs else {}),
     }
     every = record.schema.names if contributions else ()
-    columns = score_columns(top_reasons, with_origin=bool(origin), contributions=every)
+    columns = score_columns(top_reasons, with_origin=bool(origin), contributions=every, rank_adcs=rank_adcs)
     table = pa.table([data[name] for name in columns], schema=score_schema(columns))
     return ScoredPatients(table, count_shift(encoded, outside))
 

@@ -113,7 +113,20 @@ def cohort_stamp(cohort: Cohort, table: TrainingTable) -> CohortStamp:
         events=table.events,
         adcs={str(drug): int(count) for drug, count in zip(drugs, counts, strict=True)},
         settings=settings_of(cohort, table),
+        adcs_by_her2=_adcs_by_her2(cohort, table),
     )
+
+
+def _adcs_by_her2(cohort: Cohort, table: TrainingTable) -> dict[str, dict[str, int]]:
+    """Count the patients per ADC and HER2 class: how many a new patient can be compared with."""
+    if "her2_class" not in cohort.patients:
+        return {}
+    classes = cohort.patients["her2_class"].iloc[table.rows].fillna("").astype(str).to_numpy()
+    counts: dict[str, dict[str, int]] = {}
+    for drug, level in zip(table.adc.astype(str), classes, strict=True):
+        by_class = counts.setdefault(str(drug), {})
+        by_class[str(level)] = by_class.get(str(level), 0) + 1
+    return {drug: dict(sorted(by_class.items())) for drug, by_class in sorted(counts.items())}
 
 
 def bundle_record(

@@ -58,6 +58,8 @@ class CohortStamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: patients per ADC
     adcs: dict[str, int]
     settings: tuple[str, ...] = ()
+    #: patients per ADC and HER2 class ("" where it is not known); empty in older models
+    adcs_by_her2: dict[str, dict[str, int]] = {}
 
 
 class BundleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
