@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,8 +117,7 @@ def reason_text(column: FeatureColumn, value: float, contribution: float) -> str
 
 def finding_text(column: FeatureColumn, value: float) -> str:
     """Write a reason without its contribution: what was measured, and what was found."""
-    # What stands in brackets behind a label explains its levels, which the value itself shows.
-    label = re.sub(r"\s*\([^()]*\)$", "", column.label).replace(": ", " ")
+    label = _shortened(column.label)
     if math.isnan(value):
         told = ": not known" if column.source == "adc_profile" else ": not measured"
     elif column.kind == "numeric":
@@ -126,6 +126,12 @@ def finding_text(column: FeatureColumn, value: float) -> str:
     else:
         told = f"{': ' if column.kind == 'binary' else ' '}{value_text(column, value)}"
     return f"{label}{told}"
+
+
+@cache
+def _shortened(label: str) -> str:
+    # What stands in brackets behind a label explains its levels, which the value itself shows.
+    return re.sub(r"\s*\([^()]*\)$", "", label).replace(": ", " ")
 
 
 def _rounded(value: float, sign: str) -> str:

@@ -38,8 +38,8 @@ class RunTally(msgspec.Struct):
     met : dict of str to list
         Distinct values of each biomarker; of numbers the smallest and the largest.
     derived : dict of str to tuple of str
-    probability : dict of int to int
-        Rows by response probability, in steps.
+    probability : bytes
+        Rows by response probability, in steps: numbers of 64 bits; b"" where there are none.
     lowest, highest : float
     histogram : list of list of int
         Per column of the model, rows by the bins of the training record.
@@ -59,7 +59,7 @@ class RunTally(msgspec.Struct):
     noted: set[tuple[str, str]] = msgspec.field(default_factory=set)
     met: dict[str, list[str | float]] = msgspec.field(default_factory=dict)
     derived: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
-    probability: dict[int, int] = msgspec.field(default_factory=dict)
+    probability: bytes = b""
     lowest: float = 1.0
     highest: float = 0.0
     histogram: list[list[int]] = msgspec.field(default_factory=list)
@@ -70,7 +70,8 @@ class RunTally(msgspec.Struct):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("missing", "outside", "measured"):
             setattr(self, name, _summed(getattr(self, name), getattr(other, name)))
-        for name in ("bands", "faults", "probability"):
+        self.probability = _joined(self.probability, other.probability)
+        for name in ("bands", "faults"):
             setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
         self.noted |= other.noted
         self.met = joined_values(self.met, other.met)
@@ -92,17 +93,17 @@ class RunTally(msgspec.Struct):
     def add_probability(self, probability: NDArray[np.float64]) -> None:
         """Count response probabilities."""
         if len(probability):
-            steps, counts = np.unique(np.rint(probability * PROBABILITY_STEPS).astype(np.int64), return_counts=True)
-            self.probability = dict(Counter(self.probability) + Counter(dict(zip(steps.tolist(), counts.tolist(), strict=True))))
+            steps = np.rint(probability * PROBABILITY_STEPS).astype(np.int64)
+            counts = np.bincount(steps, minlength=PROBABILITY_STEPS + 1)
+            self.probability = _joined(self.probability, counts.tobytes())
             self.lowest = min(self.lowest, float(probability.min()))
             self.highest = max(self.highest, float(probability.max()))
 
     def quartiles(self) -> tuple[float, float, float]:
         """Lower quartile, median and upper quartile of the response probability, to five decimals."""
-        steps = sorted(self.probability)
-        reached = np.cumsum([self.probability[step] for step in steps])
+        reached = np.cumsum(np.frombuffer(self.probability, dtype=np.int64))
         ranks = [np.searchsorted(reached, share * reached[-1], side="left") for share in (0.25, 0.5, 0.75)]
-        lower, middle, upper = (steps[int(rank)] / PROBABILITY_STEPS for rank in ranks)
+        lower, middle, upper = (int(rank) / PROBABILITY_STEPS for rank in ranks)
         return lower, middle, upper
 
     def fault_counts(self) -> dict[str, int]:
@@ -110,6 +111,12 @@ class RunTally(msgspec.Struct):
         counts = Counter(self.faults)
         counts.update(code for code, _ in self.noted)
         return dict(sorted(counts.items()))
+
+
+def _joined(first: bytes, second: bytes) -> bytes:
+    if not first or not second:
+        return first or second
+    return (np.frombuffer(first, dtype=np.int64) + np.frombuffer(second, dtype=np.int64)).tobytes()
 
 
 def _summed(first: list[int], second: list[int]) -> list[int]:

@@ -243,8 +243,7 @@ def score_patients(
         are its Venn-Abers pair.
     """
     record, rows = bundle.record, len(patients)
-    # LightGBM divides by the number of rows.
-    log_odds = bundle.predict_log_odds(encoded) if rows else np.empty(0)
+    log_odds, shap = _computed(bundle, encoded, explained=top_reasons > 0 or contributions)
     low, high = bundle.interval(log_odds)
     outside = outside_training_range(record, patients.columns, encoded)
     bands = risk_bands(low, high, record.response_rate)
@@ -256,7 +255,7 @@ def score_patients(
         "probability_low": pa.array(low),
         "probability_high": pa.array(high),
         "risk_band": pa.array(BANDS, type=pa.string()).take(pa.array(bands)),
-        **_reasons(bundle, encoded, top_reasons, contributions),
+        **_reasons(bundle, encoded, shap, top_reasons, contributions),
         "outside_training_range": names_of(outside, range_names(record.schema)),
         "missing_core_biomarkers": names_of(missing_core_biomarkers(record.schema, encoded), list(CORE_BIOMARKERS)),
         "endpoint": _same(record.endpoint, rows),
@@ -331,17 +330,25 @@ def risk_bands(low: Floats, high: Floats, response_rate: float) -> NDArray[np.in
     return bands
 
 
-def _reasons(bundle: ModelBundle, encoded: Floats, top_reasons: int, every: bool) -> dict[str, Any]:
-    if not top_reasons and not every:
-        return {}
-    schema = bundle.record.schema
-    contributions = bundle.contributions(encoded) if len(encoded) else np.empty((0, len(schema.columns) + 1))
+def _computed(bundle: ModelBundle, encoded: Floats, *, explained: bool) -> tuple[Floats, Floats]:
+    """Log-odds, and where they are to be explained the contributions with the model's average behind them."""
+    none = np.empty((len(encoded), len(bundle.record.schema.columns) + 1 if explained else 0))
+    if not len(encoded):
+        # LightGBM divides by the number of rows.
+        return np.empty(0), none
+    if not explained:
+        return bundle.predict_log_odds(encoded), none
+    together = getattr(bundle, "explain", None)
+    log_odds, shap = together(encoded) if together else (bundle.predict_log_odds(encoded), bundle.contributions(encoded))
     # What LightGBM and the tree kernel round differently is rounded away, so that files do not depend on either.
-    contributions = np.round(contributions, _CONTRIBUTION_DECIMALS)
+    return log_odds, np.round(shap, _CONTRIBUTION_DECIMALS)
+
+
+def _reasons(bundle: ModelBundle, encoded: Floats, shap: Floats, top_reasons: int, every: bool) -> dict[str, Any]:
+    schema = bundle.record.schema
     names = (*schema.names, AVERAGE) if every else ()
-    written = {f"{CONTRIBUTION}{name}": pa.array(contributions[:, j]) for j, name in enumerate(names)}
+    written = {f"{CONTRIBUTION}{name}": pa.array(np.ascontiguousarray(shap[:, j])) for j, name in enumerate(names)}
     if not top_reasons:
         return written
     find = getattr(bundle, "largest", lambda found, count: largest(found[:, :-1], count))
-    order = find(contributions, top_reasons)
-    return reason_columns(schema, encoded, contributions, order, top_reasons) | written
+    return reason_columns(schema, encoded, shap, find(shap, top_reasons), top_reasons) | written

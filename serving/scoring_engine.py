@@ -63,6 +63,20 @@ class KernelBundle(ModelBundle):
         return self.kernel.contributions(matrix)
 
 
+    def explain(self, matrix: Floats) -> tuple[Floats, Floats]:
+        """Log-odds and contributions together, which takes less time than one after the other.
+
+        Parameters
+        ----------
+        matrix : numpy.ndarray of shape (n_patients, n_columns)
+
+        Returns
+        -------
+        log_odds : numpy.ndarray of shape (n_patients,)
+        contributions : numpy.ndarray of shape (n_patients, n_columns + 1)
+        """
+        return self.kernel.explain(matrix)
+
     def largest(self, contributions: Floats, count: int) -> NDArray[np.int64]:
         """Columns of the largest contributions, the largest first.
 

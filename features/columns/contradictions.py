@@ -170,10 +170,15 @@ def _report(
     column: str,
     details: Callable[[int], dict[str, Any]] | None = None,
 ) -> None:
-    for position in np.flatnonzero(chosen):
-        told = details(int(position)) if details else {}
+    # Few combinations of values occur among many rows: each is told once.
+    groups: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for position in np.flatnonzero(chosen).tolist():
+        told = details(position) if details else {}
+        groups.setdefault(tuple(told.items()), []).append(position)
+    for told_items, positions in groups.items():
+        told = dict(told_items)
         value = told.pop("value", None)
-        log.at(rule, [int(position)], column=read.names.get(column, column), values=[value], **told)
+        log.at(rule, positions, column=read.names.get(column, column), values=[value] * len(positions), **told)
 
 
 def _differ(stated: NDArray[np.float64], computed: NDArray[np.float64]) -> NDArray[np.bool_]:

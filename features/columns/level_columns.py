@@ -133,8 +133,10 @@ def _report(
     column.report(unknown if named else rules.LEVEL_RANGE, reasons == _RANGED, log, levels=allowed)
     column.report(unknown, reasons == _UNKNOWN, log, levels=allowed)
     changed: Counter[str] = Counter()
-    for text, level, count in zip(column.distinct, levels, column.counts(), strict=True):
-        if level is not None and text not in (level, f"{level}.0"):
-            changed[f"{text} as {level}"] += int(count)
+    pairs = list(zip(column.distinct, levels, strict=True))
+    if any(level is not None and text not in (level, f"{level}.0") for text, level in pairs):
+        for (text, level), count in zip(pairs, column.counts(), strict=True):
+            if level is not None and text not in (level, f"{level}.0"):
+                changed[f"{text} as {level}"] += int(count)
     if changed:
         log.note(rules.SPELLING, column=column.name, number=changed.total(), changes=tally(changed))

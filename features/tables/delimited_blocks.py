@@ -99,7 +99,8 @@ class DelimitedBlocks:
                 yield self._block(rest, row), len(rest)
 
     def _block(self, content: bytes, row: int) -> Block:
-        if b'"' in content or b"\0" in content or content.count(b"\r") != content.count(b"\r\n"):
+        returns = b"\r" in content and content.count(b"\r") != content.count(b"\r\n")
+        if returns or b'"' in content or b"\0" in content:
             raise NotPlain
         return _PlainBlock(self, content, row)
 
