@@ -21,7 +21,8 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
     "-o",
     "--output",
     type=_FILE,
-    help="Score file, .csv or .parquet, replaced if it is there (default: FILE's name with .scores, working folder).",
+    help="Score file, .csv or .parquet, or a folder of Parquet files; replaced if it is there (default: FILE's name "
+    "with .scores, working folder).",
 )
 @click.option("--top-reasons", type=int, default=3, show_default=True, help="Reasons per patient.")
 @click.option("--no-reasons", is_flag=True, help="Leave the reasons out, which is many times faster.")
@@ -47,6 +48,14 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
 )
 @click.option("--sheet", help="Sheet of an Excel file that has several.")
 @click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "dask"]),
+    default="threads",
+    show_default=True,
+    help="Compute in this process, or on a Dask cluster, which writes a folder.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler; by default one is started on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON for machines instead of text.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def score(
@@ -61,6 +70,8 @@ def score(
     mapping: str | None,
     sheet: str | None,
     encoding: str | None,
+    engine: str,
+    scheduler: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -75,8 +86,10 @@ def score(
     from serving.model_location import model_folder
     from serving.orderly_end import ending_orderly
     from serving.output_files import default_output
-    from serving.score_stream import ScoringTask, score_file
+    from serving.score_stream import score_file
+    from serving.scoring_plan import ScoringTask
 
+    _spare_memory()
     bar = LateProgressBar(f"scoring {shown(file.name)}", enabled=not quiet)
     with ending_orderly(), model_folder(model) as folder, bar as progress:
         task = ScoringTask(
@@ -90,12 +103,24 @@ def score(
             contributions=contributions,
             rank_adcs=rank_adcs,
             resume=resume,
+            engine=engine,
+            scheduler=scheduler,
         )
         manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {shown(file.name)}", "bytes"))
     if as_json:
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:
         click.echo(manifest.to_text())
+
+
+def _spare_memory() -> None:
+    """Let Arrow take memory from the system, which gets back what a batch no longer needs; its own pools keep it."""
+    import os
+
+    import pyarrow
+
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
+        pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
 @click.command()

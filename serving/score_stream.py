@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from features.cohort_stream import open_cohort, whole_notes
+from features.errors import InputError
 from features.in_order import processors
 from features.whole_file import StagedFiles, writing
 from serving import manifest as records
@@ -19,68 +19,36 @@ from serving.adc_ranking import ranked_adcs
 from serving.output_files import OutputFiles, check_output
 from serving.quarantine import rejected_header
 from serving.run_tally import RunTally
-from serving.score_batches import ScoringPlan, score_batches
-from serving.score_writer import ScoreFile, ScoreFormat
-from serving.scores import check_reasons, data_origin, score_columns
-from serving.scoring_engine import SampleCheck, fastest
+from serving.score_batches import score_batches
+from serving.score_parts import (
+    PART_BYTES,
+    PartJob,
+    folder_stamp,
+    make_parts,
+    on_this_machine,
+    rejected_place,
+    require_replaceable,
+    tally_place,
+)
+from serving.score_writer import ScoreFile
+from serving.scores import check_reasons
+from serving.scoring_plan import ScoringTask, scoring_plan
 from serving.shift import column_shifts
 from serving.unfinished_run import Checkpoint, UnfinishedRun
 from training.model_bundle import RECORD_FILE, read_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from features.cohort_stream import CohortStream
+    from serving.score_batches import ScoringPlan
     from training.model_bundle import ModelBundle
 
     #: Called with the rows done and the rows to do, after each batch.
     Progress = Callable[[int, int], None]
 
 _PACKAGES = ("adcr", "lightgbm", "numpy", "pandas", "pyarrow")
-_SCORES, _REJECTED = "scores", "rejected"
-
-
-@dataclass(frozen=True)
-class ScoringTask:
-    """A file, a model and what is wanted of them.
-
-    Attributes
-    ----------
-    file : Path
-        CSV, TSV, Excel or Parquet.
-    bundle_folder : Path
-        The model.
-    output : Path
-        `.csv` or `.parquet`; replaced if it is there.
-    top_reasons : int
-        Reasons per patient; 0 for none.
-    mapping, sheet, encoding : str or None
-        How to read the file.
-    contributions : bool
-        Write every contribution, not only the largest.
-    rank_adcs : str
-        ADCs, with commas between them, under which each patient is scored as well; "" for none.
-    resume : bool
-        Go on with a run of the same task that was cut short, and leave the work behind where this one is.
-    threads : int or None
-        By default as many as there are processors; changes no byte of the scores.
-    batch_rows, block_bytes : int or None
-        How much is read and scored at once; changes no score.
-    """
-
-    file: Path
-    bundle_folder: Path
-    output: Path
-    top_reasons: int = 3
-    mapping: str | None = None
-    sheet: str | None = None
-    encoding: str | None = None
-    contributions: bool = False
-    rank_adcs: str = ""
-    resume: bool = False
-    threads: int | None = None
-    batch_rows: int | None = None
-    block_bytes: int | None = None
+_SCORES, _REJECTED, _PARTS = "scores", "rejected", "parts"
 
 
 def score_file(
@@ -115,12 +83,19 @@ def score_file(
     check_reasons(task.top_reasons)
     inputs = (task.file, *([Path(task.mapping)] if task.mapping else []))
     files = check_output(task.output, inputs=inputs)
+    if files.in_parts:
+        require_replaceable(files.scores)
+    elif task.engine == "dask":
+        raise InputError(
+            "many machines write a folder, not one file.", where="--output", mend="Name a folder: -o scores."
+        )
     bundle = read_bundle(task.bundle_folder)
     if task.rank_adcs:
         ranked_adcs(task.rank_adcs, bundle.record)
     with writing(task.output), UnfinishedRun(files.scores, keep=task.resume) as run:
         stream = _opened(task, bundle, reading)
-        tally = _write_scores(run, task, files, bundle, stream, progress)
+        write = _write_parts if files.in_parts else _write_scores
+        tally = write(run, task, files, bundle, stream, progress)
         manifest = _publish(run, files, bundle, stream, tally, task)
         run.done = True
     return manifest
@@ -141,18 +116,6 @@ def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None) ->
     )
 
 
-def _plan(task: ScoringTask, files: OutputFiles, bundle: ModelBundle, stream: CohortStream) -> tuple[ScoringPlan, str]:
-    origin = data_origin(bundle, stream.source.kind)
-    explained = task.top_reasons > 0 or task.contributions
-    every = bundle.record.schema.names if task.contributions else ()
-    ranked = ranked_adcs(task.rank_adcs, bundle.record) if task.rank_adcs else ()
-    columns = score_columns(task.top_reasons, with_origin=bool(origin), contributions=every, rank_adcs=ranked)
-    form = ScoreFormat(files.scores.suffix.lower(), columns, _facts(bundle, origin))
-    engine, name = fastest(bundle, stream.rows, reasons=explained)
-    check = SampleCheck(bundle, engine, stream.rows, reasons=explained)
-    return ScoringPlan(engine, form, task.top_reasons, origin, check, task.contributions, ranked), name
-
-
 def _write_scores(
     run: UnfinishedRun,
     task: ScoringTask,
@@ -162,7 +125,7 @@ def _write_scores(
     progress: Progress | None,
 ) -> tuple[RunTally, ScoringPlan, str]:
     """Score every block that an earlier run has not, and make a checkpoint every few seconds."""
-    plan, engine = _plan(task, files, bundle, stream)
+    plan, engine = scoring_plan(task, files.scores.suffix.lower(), bundle, stream)
     fingerprint = _fingerprint(task, bundle, stream, plan)
     found = run.start(fingerprint, resume=task.resume)
     tally = msgspec.msgpack.decode(found.tally, type=RunTally) if found else RunTally()
@@ -191,13 +154,62 @@ def _write_scores(
     return tally, plan, engine
 
 
+def _write_parts(
+    run: UnfinishedRun,
+    task: ScoringTask,
+    files: OutputFiles,
+    bundle: ModelBundle,
+    stream: CohortStream,
+    progress: Progress | None,
+) -> tuple[RunTally, ScoringPlan, str]:
+    """Score every part that an earlier run has not, on this machine or on many."""
+    plan, engine = scoring_plan(task, ".parquet", bundle, stream)
+    fingerprint = _fingerprint(task, bundle, stream, plan)
+    found = run.start(fingerprint, resume=task.resume)
+    parts = run.path(_PARTS)
+    parts.mkdir(exist_ok=True)
+    if found is None:
+        run.save(Checkpoint(fingerprint, 0, {}, [], [], b""))
+    tables = enumerate(stream.table.partitions(task.part_bytes or PART_BYTES))
+    jobs = [PartJob(number, table, stream, task, bundle, str(parts)) for number, table in tables]
+    threads = processors() if task.threads is None else task.threads
+    tally = RunTally()
+    with _workers(task, threads) as make:
+        for part in make_parts(jobs, make):
+            tally.add(part)
+            if progress:
+                progress(tally.rows_in, stream.rows)
+    for job in jobs:
+        lines = rejected_place(job.place).read_bytes()
+        if lines:
+            rejected = run.file(_REJECTED)
+            if not rejected.tell():
+                rejected.write(rejected_header(stream.names))
+            rejected.write(lines)
+        for beside in (rejected_place(job.place), tally_place(job.place)):
+            beside.unlink()
+    run.close()
+    return tally, plan, engine
+
+
+@contextlib.contextmanager
+def _workers(task: ScoringTask, threads: int) -> Iterator[Callable[[list[PartJob]], Iterator[bytes]]]:
+    if task.engine == "dask":
+        from serving.distributed import on_dask
+
+        with on_dask(task.scheduler) as make:
+            yield make
+    else:
+        yield on_this_machine(threads)
+
+
 def _fingerprint(task: ScoringTask, bundle: ModelBundle, stream: CohortStream, plan: ScoringPlan) -> str:
     """Hash of everything that decides a byte of the output."""
     parts = (
         stream.source.sha256,
         records.stamp(bundle.folder / RECORD_FILE, RECORD_FILE).sha256,
         Path(task.mapping).read_text("utf-8") if task.mapping and Path(task.mapping).is_file() else task.mapping,
-        (task.sheet, task.encoding, task.top_reasons, task.contributions, task.batch_rows, task.block_bytes),
+        (task.sheet, task.encoding, task.top_reasons, task.batch_rows, task.block_bytes, task.part_bytes),
         (plan.form.suffix, plan.form.columns, dict(plan.form.metadata)),
         _versions(),
     )
@@ -217,7 +229,10 @@ def _publish(
     rows = records.RowCounts(stream.rows, tally.scored, tally.rejected, tally.merged)
     if not rows.add_up or tally.rows_in != stream.rows:
         raise AssertionError(f"rows were lost or scored twice: {rows}, {tally.rows_in} read")
-    scores = records.stamp(run.path(_SCORES), files.scores.name)
+    if files.in_parts:
+        scores = folder_stamp(run.path(_PARTS), files.scores.name)
+    else:
+        scores = records.stamp(run.path(_SCORES), files.scores.name)
     rejected = records.stamp(run.path(_REJECTED), files.rejected.name) if tally.rejected else None
     manifest = _manifest(bundle, stream, tally, plan, engine, task, rows, scores, rejected)
     with StagedFiles() as staged:
@@ -227,8 +242,11 @@ def _publish(
         for stale in (files.manifest, *([] if rejected else [files.rejected])):
             with writing(stale):
                 stale.unlink(missing_ok=True)
-        staged.adopt(files.scores, run.path(_SCORES))
-        staged.publish(files.scores)
+        if files.in_parts:
+            run.publish_folder(_PARTS, files.scores)
+        else:
+            staged.adopt(files.scores, run.path(_SCORES))
+            staged.publish(files.scores)
         if rejected:
             staged.adopt(files.rejected, run.path(_REJECTED))
             staged.publish(files.rejected)
@@ -288,15 +306,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def _facts(bundle: ModelBundle, origin: str) -> dict[str, str]:
-    """Facts of the whole table, for a Parquet file's own metadata."""
-    record = bundle.record
-    facts = {
-        "research_use": records.RESEARCH_USE,
-        "endpoint": record.endpoint,
-        "model_name": record.model_name,
-        "model_version": record.model_version,
-    }
-    return facts | ({"data_origin": origin} if origin else {})

@@ -106,7 +106,9 @@ class UnfinishedRun:
                 os.truncate(self.folder / name, size)
             return found
         for path in self.folder.iterdir():
-            if path.name != _LOCK:
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
                 path.unlink()
         return None
 
@@ -163,6 +165,19 @@ class UnfinishedRun:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+    def publish_folder(self, name: str, target: Path) -> None:
+        """Put one of the run's folders in its place; an older one goes away with the unfinished work.
+
+        Parameters
+        ----------
+        name : str
+        target : Path
+        """
+        final = target.resolve()
+        if final.exists():
+            final.rename(self.folder / f"{name}.old")
+        (self.folder / name).rename(final)
 
     def _read(self) -> Checkpoint | None:
         try:

@@ -27,7 +27,8 @@ from features.columns.id_hashes import HashStore, hash_ids
 from features.errors import InputError, OutputError
 from features.faults import CohortRejectedError
 from serving import scoring_engine, unfinished_run
-from serving.score_stream import ScoringTask, score_file
+from serving.score_stream import score_file
+from serving.scoring_plan import ScoringTask
 from serving.unfinished_run import UnfinishedRun
 
 if TYPE_CHECKING:
@@ -316,7 +317,7 @@ def test_a_run_killed_at_random_moments_leaves_nothing_partial_and_ends_byte_ide
     out = tmp_path / f"out.{suffix}"
     script = (
         "from pathlib import Path; from serving import unfinished_run\n"
-        "from serving.score_stream import ScoringTask, score_file\n"
+        "from serving.score_stream import score_file; from serving.scoring_plan import ScoringTask\n"
         "unfinished_run.CHECKPOINT_SECONDS = 0.0\n"
         f"score_file(ScoringTask(Path({str(tmp_path / 'many.csv')!r}), Path({str(bundle_folder)!r}), "
         f"Path({str(out)!r}), block_bytes=4000, resume=True))"

@@ -10,7 +10,7 @@ import pyarrow as pa
 from features.tables.text_table import TextTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from features.cohort import Fault
 
@@ -95,6 +95,9 @@ class TableBlocks(Protocol):
     def place(self, row: int) -> str:
         """A row as a user finds it: its number, and in a folder the file before it."""
 
+    def partitions(self, size: int) -> Sequence[TableBlocks]:
+        """The table in consecutive parts of about `size` bytes that can be read apart from each other."""
+
 
 @dataclass(frozen=True)
 class TextBlock:
@@ -142,6 +145,10 @@ class WholeTable:
     def place(self, row: int) -> str:
         """Row number as text."""
         return str(row)
+
+    def partitions(self, size: int) -> tuple[WholeTable]:
+        """The table itself: it is in memory."""
+        return (self,)
 
 
 def part_of(table: TextTable, start: int, stop: int) -> TextTable:

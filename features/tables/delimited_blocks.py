@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from features.tables.blocks import Block, CellKind
 
 #: Large enough to parse fast, small enough that a few of them are no burden.
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 _TYPES = {"number": pa.float64(), "flag": _REPEATED, "text": _REPEATED, "id": pa.string()}
 
@@ -53,6 +53,8 @@ class DelimitedBlocks:
     dialect: careful.Dialect
     limits: Limits
     block_bytes: int = BLOCK_BYTES
+    #: a part of the file: first byte, the byte after the last, number of the first row; from the header on if None
+    within: tuple[int, int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -84,9 +86,15 @@ class DelimitedBlocks:
 
     def _cut(self) -> Iterator[tuple[Block, int]]:
         with closing(open_bytes(self.path, self.limits)) as stream:
-            stream.readline()
-            row, rest = 2, b""
-            while chunk := stream.read(self.block_bytes):
+            row, rest, left = 2, b"", 1 << 62
+            if self.within is None:
+                stream.readline()
+            else:
+                start, stop, row = self.within
+                stream.seek(start)
+                left = stop - start
+            while chunk := stream.read(min(self.block_bytes, left)):
+                left -= len(chunk)
                 content = rest + chunk
                 cut = content.rfind(b"\n") + 1
                 content, rest = content[:cut], content[cut:]
@@ -97,6 +105,27 @@ class DelimitedBlocks:
                     row += content.count(b"\n")
             if rest:
                 yield self._block(rest, row), len(rest)
+
+    def partitions(self, size: int) -> tuple[DelimitedBlocks, ...]:
+        """Parts of about `size` bytes, cut at line ends; a packed file, or one that is not plain, is one part."""
+        if not self.plain or not self.size:
+            return (self,)
+        found = []
+        with self.path.open("rb") as stream:
+            stream.readline()
+            start = at = stream.tell()
+            row = next_row = 2
+            while chunk := stream.read(self.block_bytes):
+                cut = chunk.rfind(b"\n") + 1
+                if cut and at + cut - start >= size:
+                    found.append(replace(self, within=(start, at + cut, row)))
+                    row = next_row + chunk[:cut].count(b"\n")
+                    start = at + cut
+                next_row += chunk.count(b"\n")
+                at += len(chunk)
+        if at > start or not found:
+            found.append(replace(self, within=(start, at, row)))
+        return tuple(found)
 
     def _block(self, content: bytes, row: int) -> Block:
         returns = b"\r" in content and content.count(b"\r") != content.count(b"\r\n")

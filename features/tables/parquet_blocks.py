@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class ParquetBlocks:
     columns: tuple[str, ...]
     notes: tuple[Fault, ...]
     batch_rows: int
+    #: a part of the file: its row groups, and the number of the first row; all of them if None
+    within: tuple[tuple[int, ...], int] | None = None
 
     @property
     def name(self) -> str:
@@ -58,16 +60,34 @@ class ParquetBlocks:
         """Record batches in order; the header is row 1."""
         from pyarrow import parquet
 
-        row = 2
+        groups, row = (None, 2) if self.within is None else self.within
         # A memory map would kill the process were the file cut while it is read; buffering ahead takes five times
         # the memory.
         with _readable(self.name), parquet.ParquetFile(self.path, memory_map=False, pre_buffer=False) as file:
             share = self.size / max(file.metadata.num_rows, 1)
-            for batch in file.iter_batches(batch_size=self.batch_rows):
+            for batch in file.iter_batches(batch_size=self.batch_rows, row_groups=groups):
                 # Text in a damaged file may be no UTF-8, which nothing else would notice before it is used.
                 batch.validate(full=True)
                 yield _ParquetBlock(self, batch, row), int(batch.num_rows * share)
                 row += batch.num_rows
+
+    def partitions(self, size: int) -> tuple[ParquetBlocks, ...]:
+        """Parts of about `size` bytes, made of whole row groups."""
+        from pyarrow import parquet
+
+        found: list[ParquetBlocks] = []
+        with _readable(self.name), parquet.ParquetFile(self.path, memory_map=False, pre_buffer=False) as file:
+            groups: list[int] = []
+            row, rows, taken = 2, 0, 0
+            for number in range(file.metadata.num_row_groups):
+                group = file.metadata.row_group(number)
+                groups.append(number)
+                rows += group.num_rows
+                taken += sum(group.column(c).total_compressed_size for c in range(group.num_columns))
+                if taken >= size or number == file.metadata.num_row_groups - 1:
+                    found.append(replace(self, within=(tuple(groups), row)))
+                    row, rows, taken, groups = row + rows, 0, 0, []
+        return tuple(found)
 
 
 @dataclass(frozen=True)

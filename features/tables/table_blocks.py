@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,6 +109,8 @@ class FolderBlocks:
     path: Path
     parts: tuple[TableBlocks, ...]
     columns: tuple[str, ...]
+    #: parts of single files, each with the number of its file; every file whole if None
+    chosen: tuple[tuple[int, TableBlocks], ...] | None = None
 
     @property
     def name(self) -> str:
@@ -138,12 +140,18 @@ class FolderBlocks:
 
     def blocks(self) -> Iterator[tuple[Block, int]]:
         """Blocks of all files in order."""
-        for number, part in enumerate(self.parts):
+        for number, part in enumerate(self.parts) if self.chosen is None else self.chosen:
             if sorted(part.columns) != sorted(self.columns):
                 raise refuse(f"{self.name}/{part.name}", rules.OTHER_COLUMNS, first=self.parts[0].name)
             order = [part.columns.index(name) for name in self.columns]
             for block, share in part.blocks():
                 yield _PartBlock(block, number * _PART_ROWS, order, self), share
+
+
+    def partitions(self, size: int) -> tuple[FolderBlocks, ...]:
+        """Parts of about `size` bytes, none of more than one file."""
+        found = [(number, part) for number, file in enumerate(self.parts) for part in file.partitions(size)]
+        return tuple(replace(self, chosen=(one,)) for one in found)
 
 
 #: Row numbers of a folder: those of its second file begin here, and so on. No file has as many rows.
@@ -166,14 +174,12 @@ class _PartBlock:
         return self._moved(self.block.text())
 
     def _moved(self, table: TextTable) -> TextTable:
-        from dataclasses import replace
-
         cells = tuple(table.cells[i] for i in self.order)
         rows = table.rows + self.first
         misshapen = {p: replace(fault, row=int(rows[p])) for p, fault in table.misshapen.items()}
         moved = {"columns": self.folder.columns, "cells": cells, "rows": np.asarray(rows), "misshapen": misshapen}
         again = {"careful": self.text, "column_text": lambda i: self.text().cells[i]}
-        return replace(table, **moved, **(again if hasattr(table, "careful") else {}))  # type: ignore[arg-type]
+        return replace(table, **moved, **(again if hasattr(table, "careful") else {}))
 
 
 __all__ = ["BATCH_ROWS", "FolderBlocks", "files_of", "open_blocks"]

@@ -1,0 +1,235 @@
+"""A score folder, part by part: each part of the input becomes one Parquet file, by the same code on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from features.errors import OutputError
+from features.in_order import in_order
+from serving.manifest import FileStamp, stamp
+from serving.run_tally import RunTally
+from serving.score_batches import score_block
+from serving.score_writer import ScoreFile
+from serving.scoring_plan import scoring_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from features.cohort_stream import CohortStream
+    from features.tables.blocks import TableBlocks
+    from serving.score_batches import ScoringPlan
+    from serving.scoring_plan import ScoringTask
+    from training.model_bundle import ModelBundle
+
+#: Bytes of the input that become one part.
+PART_BYTES = 128 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class PartJob:
+    """All that a worker needs to make one part; it holds no open file, and is small.
+
+    Attributes
+    ----------
+    number : int
+    table : TableBlocks
+        The part of the input.
+    stream : CohortStream
+        The surveyed input.
+    task : ScoringTask
+    bundle : ModelBundle
+    folder : str
+        Where the part goes, on a disk that all workers share.
+    """
+
+    number: int
+    table: TableBlocks
+    stream: CohortStream
+    task: ScoringTask
+    bundle: ModelBundle
+    folder: str
+
+    @property
+    def place(self) -> Path:
+        """The part's own file."""
+        return Path(self.folder) / part_name(self.number)
+
+
+def part_name(number: int) -> str:
+    """Name of a part in the score folder."""
+    return f"part-{number:05d}.parquet"
+
+
+def tally_place(part: Path) -> Path:
+    """Where a part's sums are; they are there only once the part is whole."""
+    return part.with_suffix(".tally")
+
+
+def rejected_place(part: Path) -> Path:
+    """Where a part's rejected rows are."""
+    return part.with_suffix(".rejected")
+
+
+def make_part(job: PartJob) -> bytes:
+    """Score one part.
+
+    May be done twice, by a worker that was thought dead and by another: both write the same bytes under names of their
+    own and rename them.
+
+    Parameters
+    ----------
+    job : PartJob
+
+    Returns
+    -------
+    bytes
+        The part's sums, a RunTally.
+    """
+    plan = _plan_of(job)
+    stream = replace(job.stream, table=job.table)
+    tally = RunTally()
+    own = f".{os.getpid()}-{job.number}"
+    rejected: list[bytes] = []
+    scores_at = job.place.with_suffix(f"{own}.new")
+    with scores_at.open("wb") as file:
+        scores = ScoreFile(file, plan.form, [], [])
+        for block in stream.blocks():
+            found = score_block(stream, block, plan)
+            for batch in found.scores:
+                scores.append(batch)
+            rejected += [bytes(lines) for lines in found.rejected]
+            tally.add(found.tally)
+        scores.finish()
+        os.fsync(file.fileno())
+    content = msgspec.msgpack.encode(tally)
+    scores_at.replace(job.place)
+    _write(rejected_place(job.place), b"".join(rejected), own)
+    _write(tally_place(job.place), content, own)
+    return content
+
+
+def _write(place: Path, content: bytes, own: str) -> None:
+    new = place.with_name(f"{place.name}{own}.new")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(place)
+
+
+def _plan_of(job: PartJob) -> ScoringPlan:
+    return _cached_plan(_Key(job))
+
+
+class _Key:
+    """A job as the key of its plan: every part of a run shares it, and a worker makes it once per thread."""
+
+    def __init__(self, job: PartJob) -> None:
+        import threading
+
+        self.job = job
+        self._identity = (job.bundle.record.model_version, repr(job.task), job.stream.source, threading.get_ident())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+
+@lru_cache(maxsize=8)
+def _cached_plan(key: _Key) -> ScoringPlan:
+    return scoring_plan(key.job.task, ".parquet", key.job.bundle, key.job.stream)[0]
+
+
+def make_parts(
+    jobs: Iterable[PartJob], run: Callable[[list[PartJob]], Iterator[bytes]]
+) -> Iterator[RunTally]:
+    """Make all parts that are not made yet.
+
+    Parameters
+    ----------
+    jobs : iterable of PartJob
+    run : callable
+        Makes parts, here or elsewhere, and yields their sums as they are done.
+
+    Yields
+    ------
+    RunTally
+        Of the parts that were there already, then of the others.
+    """
+    todo = []
+    for job in jobs:
+        if tally_place(job.place).is_file():
+            yield msgspec.msgpack.decode(tally_place(job.place).read_bytes(), type=RunTally)
+        else:
+            todo.append(job)
+    for content in run(todo):
+        yield msgspec.msgpack.decode(content, type=RunTally)
+
+
+def on_this_machine(threads: int) -> Callable[[list[PartJob]], Iterator[bytes]]:
+    """Make parts in the threads of this process.
+
+    Parameters
+    ----------
+    threads : int
+
+    Returns
+    -------
+    callable
+    """
+
+    def run(jobs: list[PartJob]) -> Iterator[bytes]:
+        if jobs:
+            # Neither LightGBM nor the kernel's code bears being loaded by several threads at once.
+            _plan_of(jobs[0]).engine.predict_log_odds(_nothing(jobs[0]))
+        yield from in_order(make_part, jobs, threads=threads)
+
+    return run
+
+
+def _nothing(job: PartJob) -> object:
+    import numpy as np
+
+    return np.full((1, len(job.bundle.record.schema.columns)), np.nan)
+
+
+def folder_stamp(folder: Path, name: str) -> FileStamp:
+    """Hash a score folder: the hash of its parts' hashes, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Name that it will bear.
+
+    Returns
+    -------
+    FileStamp
+    """
+    parts = [stamp(path, path.name) for path in sorted(folder.glob("part-*.parquet"))]
+    lines = "".join(f"{part.sha256}  {part.file}\n" for part in parts)
+    return FileStamp(name, hashlib.sha256(lines.encode()).hexdigest(), sum(part.bytes for part in parts))
+
+
+def require_replaceable(folder: Path) -> None:
+    """Refuse to replace a folder that holds anything but an older run's parts.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    OutputError
+    """
+    if folder.is_dir() and any(not path.match("part-*.parquet") for path in folder.iterdir()):
+        raise OutputError("the folder holds something other than scores.", where=str(folder), mend="Name another one.")
