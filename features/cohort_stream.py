@@ -53,6 +53,8 @@ class CohortBatch:
         Valid patients by cohort column, numbers and yes/no as float64, all else coded; columns without a meaning as
         coded text.
     patient_id : pyarrow.Array
+    rows : numpy.ndarray of int
+        Row in the file of each valid patient.
     rows_in, merged : int
         Rows of the file, and those of them that repeat an earlier one.
     rejected : TextTable
@@ -67,6 +69,7 @@ class CohortBatch:
 
     columns: dict[str, Any]
     patient_id: Any
+    rows: NDArray[np.int64]
     rows_in: int
     merged: int
     rejected: TextTable | None
@@ -162,6 +165,7 @@ class CohortStream:
         return CohortBatch(
             columns=columns,
             patient_id=ids if everything else ids.filter(pa.array(kept)),
+            rows=table.rows if everything else table.rows[kept],
             rows_in=len(table),
             merged=int(merged.sum()),
             rejected=_rows_as_text(table, aside) if len(aside) else None,

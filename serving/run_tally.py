@@ -106,6 +106,10 @@ class RunTally(msgspec.Struct):
         lower, middle, upper = (int(rank) / PROBABILITY_STEPS for rank in ranks)
         return lower, middle, upper
 
+    def by_step(self) -> NDArray[np.int64]:
+        """Rows by response probability in steps."""
+        return np.frombuffer(self.probability, dtype=np.int64)
+
     def fault_counts(self) -> dict[str, int]:
         """Faults by code; a note counts once for each column."""
         counts = Counter(self.faults)

@@ -11,6 +11,7 @@ import numpy as np
 
 from features.feature_table import encode_columns
 from features.in_order import in_order
+from serving.population_shift import MOST_ROWS, histograms
 from serving.quarantine import rejected_lines
 from serving.run_tally import RunTally, counted
 from serving.scores import Patients, score_patients
@@ -134,7 +135,11 @@ def score_block(stream: CohortStream, block: Block, plan: ScoringPlan) -> Scored
             contributions=plan.contributions,
             rank_adcs=plan.rank_adcs,
         )
-        whole.tally.add(_tally(batch, found.table, found.shift))
+        tally = _tally(batch, found.table, found.shift)
+        # Of a long file every so many-th row tells how its values are distributed.
+        some = batch.rows % max(1, stream.rows // MOST_ROWS) == 0
+        tally.histogram = histograms(plan.engine.record, matrix[some])
+        whole.tally.add(tally)
         if len(batch):
             whole.scores.append(plan.form.encode(found.table))
         if batch.rejected is not None:

@@ -17,6 +17,7 @@ from features.whole_file import StagedFiles, writing
 from serving import manifest as records
 from serving.adc_ranking import ranked_adcs
 from serving.output_files import OutputFiles, check_output
+from serving.population_shift import calibration_risk, score_shift
 from serving.quarantine import rejected_header
 from serving.run_tally import RunTally
 from serving.score_batches import score_batches
@@ -267,6 +268,7 @@ def _manifest(
 ) -> records.Manifest:
     record = bundle.record
     tally.add_faults([*stream.notes, *whole_notes(stream, tally.met)])
+    moved = score_shift(record, tally.by_step())
     unused = [match.name for match in stream.matches(tally.derived) if match.column_id is None]
     return records.Manifest(
         schema_version=records.SCHEMA_VERSION,
@@ -293,6 +295,8 @@ def _manifest(
         outside_training_range=round(tally.rows_outside / tally.scored, 6) if tally.scored else 0.0,
         unseen_adc=tally.rows_unseen_adc,
         shift=column_shifts(record, tally),
+        score_psi=round(moved.psi, 4),
+        calibration_risk=calibration_risk(moved.psi),
         faults=tally.fault_counts(),
         unused_columns=tuple(name for name in unused if name not in record.schema.names),
         versions=_versions(),

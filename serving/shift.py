@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.columns.coded_column import absent
+from serving.population_shift import PSI_LARGE, compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,8 @@ CORE_BIOMARKERS: Mapping[str, tuple[str, ...]] = {
 NOTABLE_MISSING_CHANGE = 0.2
 #: ... or where more than this share of the measured values lies outside the training range.
 NOTABLE_OUTSIDE = 0.05
+#: ... or where its values moved and chance does not explain it; models have some fifty columns.
+NOTABLE_P_VALUE = 0.001
 
 
 class ColumnShift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,12 +49,21 @@ class ColumnShift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     missing: float
     missing_in_training: float
     outside: float
+    #: population stability index of the measured values, and p-value of the chi-square test that they are of the
+    #: training patients' distribution; None where the model's record has no histogram
+    psi: float | None = None
+    p_value: float | None = None
+
+    @property
+    def moved(self) -> bool:
+        """Whether the values are distributed otherwise than in training, by more than chance."""
+        return self.psi is not None and self.psi > PSI_LARGE and (self.p_value or 0.0) < NOTABLE_P_VALUE
 
     @property
     def notable(self) -> bool:
         """Whether the difference is large enough to be told."""
         changed = abs(self.missing - self.missing_in_training) > NOTABLE_MISSING_CHANGE
-        return changed or self.outside > NOTABLE_OUTSIDE
+        return changed or self.outside > NOTABLE_OUTSIDE or self.moved
 
 
 def outside_training_range(
@@ -191,6 +203,7 @@ class ShiftCounts:
     missing: NDArray[np.int64]
     outside: NDArray[np.int64]
     measured: NDArray[np.int64]
+    histogram: tuple[tuple[int, ...], ...] = ()
 
     def __add__(self, other: ShiftCounts) -> ShiftCounts:
         return ShiftCounts(
@@ -243,6 +256,10 @@ class ColumnCounts(Protocol):
     def measured(self) -> Sequence[int] | NDArray[np.int64]:
         """Patients with a value."""
 
+    @property
+    def histogram(self) -> Sequence[Sequence[int]]:
+        """Patients by the bins of the training record; empty where they were not counted."""
+
 
 def column_shifts(record: BundleRecord, counts: ColumnCounts) -> tuple[ColumnShift, ...]:
     """Compare a file with the training patients, column by column.
@@ -267,10 +284,19 @@ def column_shifts(record: BundleRecord, counts: ColumnCounts) -> tuple[ColumnShi
             missing=round(int(counts.missing[j]) / rows[j], 6),
             missing_in_training=round(record.training_ranges[column.name].missing_rate, 6),
             outside=round(int(counts.outside[j]) / max(int(counts.measured[j]), 1), 6),
+            **_moved(record.training_ranges[column.name], counts.histogram[j] if counts.histogram else ()),
         )
         for j, column in enumerate(record.schema.columns)
         if column.source != "adc_profile" and column.name in record.training_ranges
     )
+
+
+def _moved(seen: TrainingRange, found: Sequence[int]) -> dict[str, float]:
+    if not seen.bin_counts or not found:
+        return {}
+    shift = compare(seen.bin_counts, found)
+    # Two significant digits of a p-value are all that anyone reads.
+    return {"psi": round(shift.psi, 4), "p_value": float(f"{shift.p_value:.2g}")}
 
 
 def _outside(

@@ -403,7 +403,7 @@ def test_an_input_is_never_overwritten(
     ("output", "told"),
     [
         ("out.xlsx", "End it in .csv or .parquet"),
-        ("out", "End it in .csv or .parquet"),
+        ("out.xls", "End it in .csv or .parquet"),
         ("no/such/out.csv", "there is no such folder"),
         ("folder.csv", "no ordinary file"),
     ],
