@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 from features import fault_rules as rules
 from features.biomarkers import measures
 from features.columns.cohort_columns import ORIGIN_COLUMN, OUTCOMES
+from features.columns.contradictions import ReadColumns
 from features.columns.duplicates import settle_duplicates
 from features.columns.id_hashes import HashStore, hash_ids
 from features.columns.identifiers import read_ids
 from features.columns.number_columns import NumberFacts, number_facts
 from features.columns.value_reading import as_translated, number_range, read_column, reads_plainly
-from features.columns.contradictions import ReadColumns
 from features.faults import FaultLog
 from features.in_order import in_order
 from features.tables.blocks import NotNumbers
@@ -127,7 +127,9 @@ def survey(
     by_target = {plan.target: plan for plan in plans}
     with HashStore() as store:
         whole = _Part(0)
-        for part, done in in_order(lambda item: (_survey_block(item[0], by_target), item[1]), _counted(source), threads=threads):
+        for part, done in in_order(
+            lambda item: (_survey_block(item[0], by_target), item[1]), _counted(source), threads=threads
+        ):
             store.add(part.hashes)
             whole = _joined(whole, part)
             if progress:
@@ -259,7 +261,7 @@ def _settle(
 ) -> tuple[NDArray[np.int64], dict[int, Fault], tuple[Fault, ...]]:
     """Tell rows that repeat another from rows that differ from another of the same patient and ADC."""
     keys = [plan for plan in plans if plan.target in ("patient_id", "adc")]
-    if not suspects or len(keys) < 2:  # noqa: PLR2004
+    if not suspects or len(keys) < 2:
         return np.array([], dtype=np.int64), {}, ()
     table = TextTable(
         name=suspects[0].name,

@@ -1,8 +1,8 @@
 """Each patient under each of several ADCs: what the model expects, how sure it is, and where it must not say.
 
-The model knows an ADC by its parts (payload, linker, drug-to-antibody ratio, bystander effect), so it can be asked about
-an ADC that a patient did not receive. Its answer rests on comparisons between patients who were not randomised, and
-the parts of two ADCs say alike whatever else differs between those who received them. A ranking is therefore a
+The model knows an ADC by its parts (payload, linker, drug-to-antibody ratio, bystander effect), so it can be asked
+about an ADC that a patient did not receive. Its answer rests on comparisons between patients who were not randomised,
+and the parts of two ADCs say alike whatever else differs between those who received them. A ranking is therefore a
 hypothesis to be tested, never a recommendation, and is given only where the training cohort can bear it.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from serving.scores import Patients
+    from serving.patients import Patients
     from training.model_bundle import BundleRecord, ModelBundle
 
     Floats = NDArray[np.float64]
@@ -117,7 +117,9 @@ def rank(bundle: ModelBundle, patients: Patients, names: Sequence[str]) -> dict[
     rows = len(patients)
     estimates = {name: _under(bundle, patients, name) for name in names}
     doubts = {name: _too_few(bundle.record, patients, name) for name in names}
-    supported = {name: np.array([text == "" for text in texts], dtype=bool)[codes] for name, (codes, texts) in doubts.items()}
+    supported = {
+        name: np.array([text == "" for text in texts], dtype=bool)[codes] for name, (codes, texts) in doubts.items()
+    }
     p = np.column_stack([np.where(supported[name], estimates[name][0], np.nan) for name in names])
     best = np.where(np.isnan(p), -1.0, p).argmax(axis=1) if rows else np.zeros(0, dtype=np.intp)
     highest = p[np.arange(rows), best]
@@ -131,7 +133,7 @@ def rank(bundle: ModelBundle, patients: Patients, names: Sequence[str]) -> dict[
         data[f"probability_difference_to_best_{name}"] = pa.array(p[:, j] - highest, mask=none)
     reasons = _abstentions(names, estimates, supported, doubts, best)
     sure = np.array([reason == "" for reason in reasons], dtype=bool)
-    first = np.where(sure, np.array(names, dtype=object)[best], "") if rows else []
+    first: Any = np.where(sure, np.array(names, dtype=object)[best], "") if rows else []
     data["adc_ranked_first"] = pa.array(list(first), type=pa.string())
     data["adc_ranking_abstains"] = pa.array(reasons, type=pa.string())
     data["adc_ranking_use"] = pa.array([HYPOTHESIS] * rows, type=pa.string())

@@ -77,8 +77,9 @@ def score(
 ) -> None:
     """Score the patients of FILE: response probability with interval, and the reasons for it.
 
-    FILE is CSV, TSV, Excel or Parquet, one row per patient, or a folder of such files. Beside the scores, OUT.manifest.json counts and hashes
-    everything, and OUT.rejected.csv keeps each row that could not be scored, with its fault and how to mend it.
+    FILE is CSV, TSV, Excel or Parquet, one row per patient, or a folder of such files. Beside the scores,
+    OUT.manifest.json counts and hashes everything, and OUT.rejected.csv keeps each row that could not be scored, with
+    its fault and how to mend it.
     Research use only; never a treatment recommendation.
     """
     from features.faults import shown

@@ -73,7 +73,7 @@ def _libraries() -> tuple[Any, Any]:
 
 
 def _made(distributed: Any, client: Any, jobs: list[PartJob]) -> Iterator[bytes]:
-    """Sums of the parts as they are done, each part once."""
+    """Yield the sums of the parts as they are done, each part once."""
     if not jobs:
         return
     # What every part shares travels to each worker once.

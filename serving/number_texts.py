@@ -92,9 +92,7 @@ def signed_texts(values: Floats) -> tuple[NDArray[np.int64], list[str]]:
     return _coded(np.column_stack([key, group]), values, lambda value: f"{value:+.2f}")
 
 
-def _coded(
-    keys: Floats, values: Floats, write: Callable[[float], str]
-) -> tuple[NDArray[np.int64], list[str]]:
+def _coded(keys: Floats, values: Floats, write: Callable[[float], str]) -> tuple[NDArray[np.int64], list[str]]:
     import pandas as pd
 
     groups = keys[:, 1].astype(np.int64)

@@ -73,7 +73,7 @@ def joined_footer(footers: Sequence[bytes], positions: Sequence[int]) -> bytes:
     groups: list[Fields] = []
     rows = 0
     for footer, position in zip(footers, positions, strict=True):
-        fields = dict((field, value) for field, _, value in _read_struct(footer, 0)[0])
+        fields = {field: value for field, _, value in _read_struct(footer, 0)[0]}
         rows += fields[_NUM_ROWS]
         for group in fields[_ROW_GROUPS][1]:
             groups.append(_moved_group(group, position - len(MAGIC), len(groups)))
@@ -84,28 +84,22 @@ def joined_footer(footers: Sequence[bytes], positions: Sequence[int]) -> bytes:
 
 
 def _moved_group(group: Fields, shift: int, ordinal: int) -> Fields:
-    moved: Fields = []
-    for field, kind, value in group:
+    def moved(field: int, value: Any) -> Any:
         if field == _COLUMNS:
-            value = (value[0], [_moved_chunk(chunk, shift) for chunk in value[1]])
-        elif field == _GROUP_OFFSET:
-            value += shift
-        elif field == _ORDINAL:
-            # A 16-bit field that readers do without; a file may have more groups than it can count.
-            value = min(ordinal, 32_767)
-        moved.append((field, kind, value))
-    return moved
+            return value[0], [_moved_chunk(chunk, shift) for chunk in value[1]]
+        # The ordinal has 16 bits; readers do without it, and a file may have more groups than it can count.
+        return value + shift if field == _GROUP_OFFSET else min(ordinal, 32_767) if field == _ORDINAL else value
+
+    return [(field, kind, moved(field, value)) for field, kind, value in group]
 
 
 def _moved_chunk(chunk: Fields, shift: int) -> Fields:
-    moved: Fields = []
-    for field, kind, value in chunk:
+    def moved(field: int, value: Any) -> Any:
         if field == _CHUNK_META:
-            value = [(f, k, v + shift if f in _PAGE_OFFSETS and v else v) for f, k, v in value]
-        elif field in (_CHUNK_OFFSET, _OFFSET_INDEX, _COLUMN_INDEX) and value:
-            value += shift
-        moved.append((field, kind, value))
-    return moved
+            return [(f, k, v + shift if f in _PAGE_OFFSETS and v else v) for f, k, v in value]
+        return value + shift if field in (_CHUNK_OFFSET, _OFFSET_INDEX, _COLUMN_INDEX) and value else value
+
+    return [(field, kind, moved(field, value)) for field, kind, value in chunk]
 
 
 def _read_number(data: bytes, at: int) -> tuple[int, int]:

@@ -107,7 +107,7 @@ def histograms(record: BundleRecord, matrix: NDArray[np.float64]) -> list[list[i
     list of list of int
         Per column of the model; empty where the record has no bins.
     """
-    counts = []
+    counts: list[list[int]] = []
     for j, column in enumerate(record.schema.columns):
         seen = record.training_ranges.get(column.name)
         if seen is None or not seen.bin_edges:
@@ -146,7 +146,7 @@ def score_shift(record: BundleRecord, by_step: NDArray[np.int64]) -> Shift:
 
 
 def calibration_risk(psi: float) -> str:
-    """What a stability index of the scores says of the calibration: "low", "moderate" or "high"."""
+    """Tell what a stability index of the scores says of the calibration: "low", "moderate" or "high"."""
     if psi < PSI_MODERATE:
         return "low"
     return "moderate" if psi < PSI_LARGE else "high"

@@ -173,7 +173,7 @@ def _reasons_of_rank(
 def _findings(
     schema: FeatureSchema, encoded: Floats, chosen: NDArray[np.integer[Any]], none: NDArray[np.bool_]
 ) -> tuple[Any, Any]:
-    """Findings and values of one chosen column for each row: distinct texts, and where each row's are among them."""
+    """Find the finding and the value of one chosen column for each row."""
     findings: list[str] = []
     values: list[Any] = []
     at_finding, at_value = np.zeros(len(chosen), dtype=np.int64), np.zeros(len(chosen), dtype=np.int64)

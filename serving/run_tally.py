@@ -130,5 +130,5 @@ def _summed(first: list[int], second: list[int]) -> list[int]:
 
 
 def counted(values: NDArray[Any]) -> list[int]:
-    """Counts as plain numbers."""
+    """Turn counts into plain numbers."""
     return [int(value) for value in values]

@@ -11,10 +11,11 @@ import numpy as np
 
 from features.feature_table import encode_columns
 from features.in_order import in_order
+from serving.patients import Patients
 from serving.population_shift import MOST_ROWS, histograms
 from serving.quarantine import rejected_lines
 from serving.run_tally import RunTally, counted
-from serving.scores import Patients, score_patients
+from serving.scores import score_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +94,7 @@ def score_batches(stream: CohortStream, plan: ScoringPlan, *, threads: int, skip
     idle: SimpleQueue[ModelBundle] = SimpleQueue()
     for _ in range(threads):
         own = replace(plan.engine)
-        # Loads LightGBM, or the kernel's code, and parses the model here: neither bears being loaded by several threads.
+        # Loads LightGBM, or the kernel's code, and parses the model: neither bears being loaded by several threads.
         own.predict_log_odds(np.full((1, len(own.record.schema.columns)), np.nan))
         idle.put(own)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from features.errors import OutputError
 from features.in_order import in_order
@@ -21,6 +22,8 @@ from serving.scoring_plan import scoring_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
 
     from features.cohort_stream import CohortStream
     from features.tables.blocks import TableBlocks
@@ -149,9 +152,7 @@ def _cached_plan(key: _Key) -> ScoringPlan:
     return scoring_plan(key.job.task, ".parquet", key.job.bundle, key.job.stream)[0]
 
 
-def make_parts(
-    jobs: Iterable[PartJob], run: Callable[[list[PartJob]], Iterator[bytes]]
-) -> Iterator[RunTally]:
+def make_parts(jobs: Iterable[PartJob], run: Callable[[list[PartJob]], Iterator[bytes]]) -> Iterator[RunTally]:
     """Make all parts that are not made yet.
 
     Parameters
@@ -196,9 +197,7 @@ def on_this_machine(threads: int) -> Callable[[list[PartJob]], Iterator[bytes]]:
     return run
 
 
-def _nothing(job: PartJob) -> object:
-    import numpy as np
-
+def _nothing(job: PartJob) -> NDArray[np.float64]:
     return np.full((1, len(job.bundle.record.schema.columns)), np.nan)
 
 

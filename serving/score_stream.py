@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from features.cohort_stream import open_cohort, whole_notes
+from features.cohort_opening import open_cohort
+from features.cohort_stream import whole_notes
 from features.errors import InputError
 from features.in_order import processors
 from features.whole_file import StagedFiles, writing

@@ -76,7 +76,7 @@ class ScoreFormat:
         return EncodedScores(csv_lines([table[name] for name in self.columns]))
 
     def closing(self, footers: Sequence[bytes], positions: Sequence[int]) -> bytes:
-        """What stands behind the last batch.
+        """Give what stands behind the last batch.
 
         Parameters
         ----------

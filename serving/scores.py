@@ -12,6 +12,7 @@ import pyarrow as pa
 from features.columns.coded_column import CodedColumn
 from features.errors import InputError
 from serving.adc_ranking import rank, ranking_columns
+from serving.patients import Patients
 from serving.reasons import largest, reason_columns
 from serving.shift import (
     CORE_BIOMARKERS,
@@ -25,7 +26,7 @@ from serving.shift import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -137,38 +138,6 @@ def data_origin(bundle: ModelBundle, patients_kind: str) -> str:
     if bundle.record.simulated:
         parts.append(f"model of {bundle.record.cohort.kind} patients")
     return ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class Patients:
-    """Validated patients, column by column.
-
-    Attributes
-    ----------
-    ids : pyarrow.Array
-        Of text.
-    columns : mapping of str to numpy.ndarray or CodedColumn
-        By cohort column, `adc` among them: numbers as float64, all else coded.
-    """
-
-    ids: Any
-    columns: Mapping[str, Any]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> Patients:
-        """Take a data frame of a cohort apart."""
-        columns = {str(name): _column(frame[name]) for name in frame.columns if name != "patient_id"}
-        return cls(pa.array(frame["patient_id"], type=pa.string(), from_pandas=True), columns)
-
-
-def _column(values: pd.Series[Any]) -> Any:
-    if pd.api.types.is_numeric_dtype(values):
-        return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    codes, texts = pd.factorize(values)
-    return CodedColumn(codes, np.array([str(text) for text in texts], dtype=object))
 
 
 @dataclass(frozen=True)
@@ -339,7 +308,9 @@ def _computed(bundle: ModelBundle, encoded: Floats, *, explained: bool) -> tuple
     if not explained:
         return bundle.predict_log_odds(encoded), none
     together = getattr(bundle, "explain", None)
-    log_odds, shap = together(encoded) if together else (bundle.predict_log_odds(encoded), bundle.contributions(encoded))
+    log_odds, shap = (
+        together(encoded) if together else (bundle.predict_log_odds(encoded), bundle.contributions(encoded))
+    )
     # What LightGBM and the tree kernel round differently is rounded away, so that files do not depend on either.
     return log_odds, np.round(shap, _CONTRIBUTION_DECIMALS)
 

@@ -62,7 +62,6 @@ class KernelBundle(ModelBundle):
         """
         return self.kernel.contributions(matrix)
 
-
     def explain(self, matrix: Floats) -> tuple[Floats, Floats]:
         """Log-odds and contributions together, which takes less time than one after the other.
 

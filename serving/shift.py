@@ -66,9 +66,7 @@ class ColumnShift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return changed or self.outside > NOTABLE_OUTSIDE or self.moved
 
 
-def outside_training_range(
-    record: BundleRecord, patients: Mapping[str, Any], matrix: NDArray[np.float64]
-) -> Flags:
+def outside_training_range(record: BundleRecord, patients: Mapping[str, Any], matrix: NDArray[np.float64]) -> Flags:
     """Mark the values that lie beyond all that the model has seen.
 
     A number below the lowest or above the highest of the training patients, a level or category that none of them
@@ -169,9 +167,11 @@ def names_of(flags: Flags, names: Sequence[str]) -> Any:
     marked = np.flatnonzero(flags.any(axis=0))
     codes, patterns = np.zeros(len(flags), dtype=np.int64), [""]
     # Few patterns occur among many rows: each is written once.
-    for j in marked:
+    for j in marked.tolist():
         with_name = [f"{text}{SEPARATOR}{names[j]}" if text else names[j] for text in patterns]
-        codes, patterns = _used(codes * 2 + flags[:, j], [t for pair in zip(patterns, with_name, strict=True) for t in pair])
+        codes, patterns = _used(
+            codes * 2 + flags[:, j], [t for pair in zip(patterns, with_name, strict=True) for t in pair]
+        )
     return pa.array(patterns, type=pa.string()).take(pa.array(codes))
 
 

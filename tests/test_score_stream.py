@@ -21,7 +21,8 @@ import pytest
 
 import adcr
 from features.cohort_file import read_cohort
-from features.cohort_stream import joined_values, open_cohort, whole_notes
+from features.cohort_opening import open_cohort
+from features.cohort_stream import joined_values, whole_notes
 from features.columns.coded_column import CodedColumn
 from features.columns.id_hashes import HashStore, hash_ids
 from features.errors import InputError, OutputError
@@ -110,7 +111,7 @@ MESSES: dict[str, dict[str, Any]] = {
     "a decimal comma beside points": {"setting": "nowhere"},
     "sentinels and infinities": {"erbb2_copy_number": "-9", "til_percent": "inf"},
     "a percent sign": {"til_percent": "20%"},
-    "units and full-width digits": {"til_percent": "２０", "erbb2_copy_number": "4.5 copies"},
+    "units and full-width digits": {"til_percent": "\uff12\uff10", "erbb2_copy_number": "4.5 copies"},
     "ids": {"patient_id": "=1+1"},
     "partners": {"adc": "T-DM1 + pertuzumab"},
     "no biomarker at all": dict.fromkeys(
@@ -162,7 +163,16 @@ def test_blank_rows_short_rows_quotes_and_line_ends_are_read_as_in_a_file_read_w
     patients: pd.DataFrame, tmp_path: Path
 ) -> None:
     plain = patients.to_csv(index=False).splitlines()
-    cut = [*plain[:100], "", ",,,,,,,,", "P900,T-DM1", *plain[100:200], plain[200] + ",,", plain[201] + ",x", *plain[202:]]
+    cut = [
+        *plain[:100],
+        "",
+        ",,,,,,,,",
+        "P900,T-DM1",
+        *plain[100:200],
+        plain[200] + ",,",
+        plain[201] + ",x",
+        *plain[202:],
+    ]
     quoted = [*plain[:100], plain[100].replace("T-DM1", '"T-DM1"').replace("T-DXd", '"T-DXd"'), *plain[101:]]
     for name, text in {
         "cut": "\n".join(cut),
@@ -228,7 +238,9 @@ def test_a_folder_is_scored_as_one_file(task: ScoringTask, patients: pd.DataFram
     folder.mkdir()
     patients.iloc[:100].to_parquet(folder / "part-0.parquet")
     patients.iloc[100:250].to_parquet(folder / "part-1.parquet")
-    patients.iloc[250:].assign(her2_ihc=["4+"] + ["3+"] * 49)[patients.columns[::-1]].to_csv(folder / "part-2.csv", index=False)
+    patients.iloc[250:].assign(her2_ihc=["4+"] + ["3+"] * 49)[patients.columns[::-1]].to_csv(
+        folder / "part-2.csv", index=False
+    )
     mended = pd.concat([patients.iloc[:250], patients.iloc[251:].assign(her2_ihc="3+")])
     mended.to_csv(tmp_path / "whole.csv", index=False)
     expected = varied(task, "whole.parquet", file=tmp_path / "whole.csv")

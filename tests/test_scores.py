@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from features.biomarkers import measures
 from features.feature_schema import FeatureColumn
 from features.feature_table import encode
+from serving.patients import Patients
 from serving.reasons import reason_text, value_text
 from serving.scores import (
     BANDS,
     LIKELY,
     UNCERTAIN,
     UNLIKELY,
-    Patients,
     data_origin,
     is_number,
     risk_bands,

@@ -34,7 +34,7 @@ class CodedColumn:
     def where(self, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
         """Rows whose text has a property; missing has none."""
         chosen = np.array([text is not None and holds(text) for text in self.texts] + [False], dtype=bool)
-        return chosen[self.codes]
+        return np.asarray(chosen[self.codes], dtype=bool)
 
     def isin(self, texts: Collection[str]) -> NDArray[np.bool_]:
         """Rows that hold one of some texts."""
@@ -45,16 +45,16 @@ class CodedColumn:
         return ~self.where(lambda _: True)
 
     def lookup(self, read: Callable[[str], float]) -> NDArray[np.float64]:
-        """A number for each row by its text; NaN where it is missing."""
+        """Read a number for each row by its text; NaN where it is missing."""
         numbers = np.array([np.nan if t is None else read(t) for t in self.texts] + [np.nan], dtype=np.float64)
-        return numbers[self.codes]
+        return np.asarray(numbers[self.codes], dtype=np.float64)
 
     def objects(self) -> NDArray[np.object_]:
-        """The text of every row; None where it is missing."""
-        return np.append(self.texts, np.array([None], dtype=object))[self.codes]
+        """Write out the text of every row; None where it is missing."""
+        return np.asarray(np.append(self.texts, np.array([None], dtype=object))[self.codes], dtype=object)
 
     def take(self, rows: NDArray[Any]) -> CodedColumn:
-        """Some of the rows, by position or mask."""
+        """Keep some of the rows, by position or mask."""
         return CodedColumn(self.codes[rows], self.texts)
 
     def filled(self, other: CodedColumn) -> CodedColumn:

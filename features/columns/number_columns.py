@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -158,56 +158,6 @@ def number_facts(column: TextColumn, span: NumberRange) -> NumberFacts:
         bool(bare.any()),
         _first(column, impossible),
     )
-
-
-def clean_numbers(cells: Any, span: NumberRange) -> NDArray[np.float64] | None:
-    """Values of a column of floats, where each is plainly possible; None where one of them needs a closer look.
-
-    Parameters
-    ----------
-    cells : pyarrow.ChunkedArray
-        Of floats; null where missing.
-    span : NumberRange
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (n,), or None
-    """
-    values = _floats(cells)
-    known = values[~np.isnan(values)] if cells.null_count else values
-    if len(known) + cells.null_count != len(values):
-        return None
-    if len(known):
-        low, high = float(known.min()), float(known.max())
-        if not (low >= (-np.inf if span.low is None else span.low) and high <= (span.high or np.inf)):
-            return None
-        if not (np.isfinite(low) and np.isfinite(high)) or np.isnan(low):
-            return None
-        # Codes for "missing" are negative here: those above 0 are codes only where they are out of range.
-        if low <= max(SENTINELS[:4]) and np.isin(known, SENTINELS[:4]).any():
-            return None
-    return values
-
-
-def clean_flags(cells: Any) -> NDArray[np.float64] | None:
-    """Values of a column of floats that are all 0 or 1; None where one is not.
-
-    Parameters
-    ----------
-    cells : pyarrow.ChunkedArray
-        Of floats; null where missing.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (n,), or None
-    """
-    values = _floats(cells)
-    good = (values == 1.0) | ((values == 0.0) & ~np.signbit(values))
-    return values if int(good.sum()) + cells.null_count == len(values) else None
-
-
-def _floats(cells: Any) -> NDArray[np.float64]:
-    return np.asarray(cells.to_numpy(zero_copy_only=False) if isinstance(cells, pa.Array) else cells.to_numpy())
 
 
 def read_numbers(

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from features import fault_rules as rules
 from features.biomarkers import measures
+from features.columns.clean_columns import clean_flags, clean_numbers
 from features.columns.coded_column import CodedColumn
 from features.columns.cohort_columns import CONTEXT_LEVELS, OUTCOMES
 from features.columns.identifiers import read_ids
 from features.columns.level_columns import read_levels, read_yes_no
-from features.columns.number_columns import NumberFacts, NumberRange, clean_flags, clean_numbers, read_numbers
+from features.columns.number_columns import NumberFacts, NumberRange, read_numbers
 from features.columns.treatment import read_adcs, read_dates
 from features.columns.units import UNIT_WORDS
 from features.tables.text_column import TextColumn, is_missing_word, tally
@@ -78,7 +79,7 @@ def read_column(
 
 
 def number_range(measure: Measure, entry: ColumnMapping | None) -> NumberRange:
-    """What the numbers of a column mean, by the catalogue and a mapping."""
+    """Tell what the numbers of a column mean, by the catalogue and a mapping."""
     declared = UNIT_WORDS[entry.unit.casefold()] if entry is not None and entry.unit else None
     if entry is not None and entry.standardise:
         return NumberRange(unit=declared or measure.unit)
@@ -126,7 +127,7 @@ def _translated(column: TextColumn, plan: ColumnPlan, entry: ColumnMapping, log:
 
 
 def as_translated(column: TextColumn, plan: ColumnPlan) -> TextColumn:
-    """A column as a mapping translates its texts, without a word about it."""
+    """Translate the texts of a column by its mapping, without a word about it."""
     entry = plan.entry
     if entry is None or not entry.source or (not entry.values and entry.otherwise is None and not entry.extract):
         return column

@@ -71,32 +71,32 @@ class NotPlain(Exception):  # noqa: N818
 
 
 class TableBlocks(Protocol):
-    """A table file, block by block.
+    """A table file, block by block."""
 
-    Attributes
-    ----------
-    name : str
-    columns : tuple of str
-        Header as written.
-    notes : tuple of Fault
-        What was normalised while reading.
-    size : int
-        Bytes on the disk, for the progress bar; 0 where it is not known.
-    """
+    @property
+    def name(self) -> str:
+        """Name of the file."""
 
-    name: str
-    columns: tuple[str, ...]
-    notes: tuple[Fault, ...]
-    size: int
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Header as written."""
+
+    @property
+    def notes(self) -> tuple[Fault, ...]:
+        """What was normalised while reading."""
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, for the progress bar; 0 where it is not known."""
 
     def blocks(self) -> Iterator[tuple[Block, int]]:
         """Blocks in the order of the file, each with the bytes that it takes of `size`."""
 
     def place(self, row: int) -> str:
-        """A row as a user finds it: its number, and in a folder the file before it."""
+        """Name a row as a user finds it: its number, and in a folder the file before it."""
 
     def partitions(self, size: int) -> Sequence[TableBlocks]:
-        """The table in consecutive parts of about `size` bytes that can be read apart from each other."""
+        """Cut the table into consecutive parts of about `size` bytes that can be read apart from each other."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class WholeTable:
         return str(row)
 
     def partitions(self, size: int) -> tuple[WholeTable]:
-        """The table itself: it is in memory."""
+        """Give the table itself: it is in memory."""
         return (self,)
 
 
@@ -175,6 +175,6 @@ def part_of(table: TextTable, start: int, stop: int) -> TextTable:
 
 
 def slices(table: TextTable, rows: int) -> Iterator[TextTable]:
-    """A table in slices of some rows; one empty slice where it has none."""
+    """Cut a table into slices of some rows; one empty slice where it has none."""
     for start in range(0, max(len(table), 1), rows):
         yield part_of(table, start, start + rows)

@@ -71,7 +71,7 @@ class DelimitedBlocks:
         return str(row)
 
     def as_careful(self) -> DelimitedBlocks:
-        """The same table by the careful reader."""
+        """Give the same table by the careful reader."""
         return replace(self, plain=False)
 
     def blocks(self) -> Iterator[tuple[Block, int]]:
@@ -194,9 +194,7 @@ class _PlainBlock:
         names = [str(position) for position in range(len(self.source.columns))]
         table = arrow_csv.read_csv(
             pa.BufferReader(self.content),
-            read_options=arrow_csv.ReadOptions(
-                column_names=names, block_size=len(self.content) + 1, use_threads=False
-            ),
+            read_options=arrow_csv.ReadOptions(column_names=names, block_size=len(self.content) + 1, use_threads=False),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=self.source.dialect.delimiter,
                 quote_char=False,

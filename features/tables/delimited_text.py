@@ -100,9 +100,7 @@ def as_text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, encoding=encoding, errors="strict", newline="")
 
 
-def dialect_of(
-    path: Path, limits: Limits, encoding: str | None, leading_comments: str = ""
-) -> tuple[Dialect, bytes]:
+def dialect_of(path: Path, limits: Limits, encoding: str | None, leading_comments: str = "") -> tuple[Dialect, bytes]:
     """How a file is written, and its first bytes, by which that was told.
 
     Raises
@@ -279,7 +277,7 @@ class TableBuilder:
         )
 
     def part(self) -> TextTable:
-        """What was added as part of a larger table: it may hold no row, and nameless columns stay."""
+        """Give what was added as part of a larger table: it may hold no row, and nameless columns stay."""
         if self._block:
             self._flush()
         return TextTable(

@@ -102,7 +102,9 @@ class _ParquetBlock:
 
     def table(self, kinds: Mapping[int, CellKind]) -> TextTable:
         cells = tuple(self._cells(i, kinds[i]) if i in kinds else None for i in range(len(self.source.columns)))
-        return BlockTable(self.source.name, self.source.columns, cells, self.rows, careful=self.text, column_text=self._column)
+        return BlockTable(
+            self.source.name, self.source.columns, cells, self.rows, careful=self.text, column_text=self._column
+        )
 
     def _cells(self, position: int, kind: CellKind) -> Any:
         column = self.batch.column(position)

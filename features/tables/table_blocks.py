@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,12 +59,10 @@ def open_blocks(
     caps = Limits.from_environment(Limits.of_streams()) if limits is None else limits
     if path.is_dir():
         parts = [_open(part, sheet, encoding, caps, batch_rows, block_bytes) for part in files_of(path)]
-        return FolderBlocks(path, tuple(parts), parts[0].columns) if parts else _no_files(path)
+        if not parts:
+            raise refuse(path.name, rules.NOT_A_FILE, kind="a folder without CSV, TSV or Parquet files")
+        return FolderBlocks(path, tuple(parts), parts[0].columns)
     return _open(path, sheet, encoding, caps, batch_rows, block_bytes)
-
-
-def _no_files(path: Path) -> TableBlocks:
-    raise refuse(path.name, rules.NOT_A_FILE, kind="a folder without CSV, TSV or Parquet files")
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -129,7 +127,7 @@ class FolderBlocks:
         return sum(sizes) if all(sizes) else 0
 
     def as_careful(self) -> FolderBlocks:
-        """The same files, the text ones by the careful reader."""
+        """Give the same files, the text ones by the careful reader."""
         parts = tuple(p.as_careful() if isinstance(p, DelimitedBlocks) else p for p in self.parts)
         return FolderBlocks(self.path, parts, self.columns)
 
@@ -146,7 +144,6 @@ class FolderBlocks:
             order = [part.columns.index(name) for name in self.columns]
             for block, share in part.blocks():
                 yield _PartBlock(block, number * _PART_ROWS, order, self), share
-
 
     def partitions(self, size: int) -> tuple[FolderBlocks, ...]:
         """Parts of about `size` bytes, none of more than one file."""
@@ -177,8 +174,13 @@ class _PartBlock:
         cells = tuple(table.cells[i] for i in self.order)
         rows = table.rows + self.first
         misshapen = {p: replace(fault, row=int(rows[p])) for p, fault in table.misshapen.items()}
-        moved = {"columns": self.folder.columns, "cells": cells, "rows": np.asarray(rows), "misshapen": misshapen}
-        again = {"careful": self.text, "column_text": lambda i: self.text().cells[i]}
+        moved: dict[str, Any] = {
+            "columns": self.folder.columns,
+            "cells": cells,
+            "rows": np.asarray(rows),
+            "misshapen": misshapen,
+        }
+        again: dict[str, Any] = {"careful": self.text, "column_text": lambda i: self.text().cells[i]}
         return replace(table, **moved, **(again if hasattr(table, "careful") else {}))
 
 
