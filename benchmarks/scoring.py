@@ -88,10 +88,8 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
             found = min((_run(name, folder, rows, done) for _ in range(options.repeats)), key=lambda m: m.seconds)
             busy = found.cpu / found.seconds / figures["processors"]
             note = "" if done == rows else f"   of {done:,} rows"
-            print(
-                f"  {name:<30}{found.seconds:>9.2f}{done / found.seconds:>12,.0f}{busy:>7.0%}{found.megabytes:>7.0f}{note}",
-                flush=True,
-            )
+            speed = f"{found.seconds:>9.2f}{done / found.seconds:>12,.0f}"
+            print(f"  {name:<30}{speed}{busy:>7.0%}{found.megabytes:>7.0f}{note}", flush=True)
             figures[f"{name} {rows}"] = {"rows": done, **found.__dict__, "busy": busy}
     _print_ratios(figures, options.rows)
     if options.json:
@@ -119,9 +117,8 @@ def _print_ratios(figures: dict[str, Any], sizes: list[int]) -> None:
     for name in ("adcr", "adcr reasons"):
         peaks = [figures[f"{name} {rows}"]["megabytes"] for rows in sizes if f"{name} {rows}" in figures]
         if len(peaks) > 1:
-            print(
-                f"  {name}: peak memory grows {peaks[-1] / peaks[-2]:.2f} times from {sizes[-2]:,} to {sizes[-1]:,} rows"
-            )
+            grown = f"{peaks[-1] / peaks[-2]:.2f} times from {sizes[-2]:,} to {sizes[-1]:,} rows"
+            print(f"  {name}: peak memory grows {grown}")
 
 
 def _run(name: str, folder: Path, rows: int, done: int) -> Measured:
@@ -247,7 +244,7 @@ def _bundle(folder: Path) -> Any:
 
 
 def _encoded(folder: Path, rows: int) -> Any:
-    """The first rows of a file, encoded; not streamed."""
+    """Encode the first rows of a file; not streamed."""
     from features.cohort_opening import open_cohort
     from features.feature_table import encode_columns
 
@@ -349,7 +346,7 @@ def shap_tree_explainer(folder: Path, rows: int) -> None:
 
 
 def _encoded_csv(folder: Path, rows: int) -> Path:
-    """The encoded columns as a file, which is all that an MLflow model of a pipeline can read; made once."""
+    """Write the encoded columns, which are all that an MLflow model of a pipeline can read; once."""
     from pyarrow import csv, table
 
     path = folder / f"{rows}.encoded.csv"
