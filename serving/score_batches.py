@@ -89,13 +89,8 @@ def score_batches(stream: CohortStream, plan: ScoringPlan, *, threads: int, skip
     ScoredBlock
         In the order of the file.
     """
-    # LightGBM does not promise that one booster explains in several threads at once, so each thread takes a bundle of
-    # its own, which parses the model text for itself.
     idle: SimpleQueue[ModelBundle] = SimpleQueue()
-    for _ in range(threads):
-        own = replace(plan.engine)
-        # Loads LightGBM, or the kernel's code, and parses the model: neither bears being loaded by several threads.
-        own.predict_log_odds(np.full((1, len(own.record.schema.columns)), np.nan))
+    for own in own_engines(plan.engine, threads):
         idle.put(own)
 
     def work(block: Block) -> ScoredBlock:
@@ -107,6 +102,28 @@ def score_batches(stream: CohortStream, plan: ScoringPlan, *, threads: int, skip
 
     blocks = (block for number, block in enumerate(stream.blocks()) if number >= skip)
     yield from in_order(work, blocks, threads=threads)
+
+
+def own_engines(engine: ModelBundle, number: int) -> list[ModelBundle]:
+    """Engines for several threads, ready to compute.
+
+    LightGBM does not promise that one booster explains in several threads at once, so each thread has a bundle of its
+    own. What they load and parse is loaded here, before any of them computes: neither LightGBM nor the kernel's code
+    bears being loaded by several threads.
+
+    Parameters
+    ----------
+    engine : ModelBundle
+    number : int
+
+    Returns
+    -------
+    list of ModelBundle
+    """
+    engines = [replace(engine) for _ in range(number)]
+    for own in engines:
+        own.predict_log_odds(np.full((1, len(own.record.schema.columns)), np.nan))
+    return engines
 
 
 def score_block(stream: CohortStream, block: Block, plan: ScoringPlan) -> ScoredBlock:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from features.errors import OutputError
-from features.in_order import in_order
+from features.in_order import in_order, processors
 from serving.manifest import FileStamp, stamp
 from serving.run_tally import RunTally
-from serving.score_batches import score_block
+from serving.score_batches import own_engines, score_block
 from serving.score_writer import ScoreFile
 from serving.scoring_plan import scoring_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from numpy.typing import NDArray
 
     from features.cohort_stream import CohortStream
     from features.tables.blocks import TableBlocks
@@ -95,7 +94,11 @@ def make_part(job: PartJob) -> bytes:
     bytes
         The part's sums, a RunTally.
     """
-    plan = _plan_of(job)
+    with _borrowed_plan(job) as plan:
+        return _make_part(job, plan)
+
+
+def _make_part(job: PartJob, plan: ScoringPlan) -> bytes:
     stream = replace(job.stream, table=job.table)
     tally = RunTally()
     own = f".{os.getpid()}-{job.number}"
@@ -127,29 +130,32 @@ def _write(place: Path, content: bytes, own: str) -> None:
     new.replace(place)
 
 
-def _plan_of(job: PartJob) -> ScoringPlan:
-    return _cached_plan(_Key(job))
+@contextlib.contextmanager
+def _borrowed_plan(job: PartJob) -> Iterator[ScoringPlan]:
+    """Lend a plan that no other thread of this process uses meanwhile; what it took to load is shared by all parts."""
+    plans = _ready_plans(job)
+    plan = plans.get()
+    try:
+        yield plan
+    finally:
+        plans.put(plan)
 
 
-class _Key:
-    """A job as the key of its plan: every part of a run shares it, and a worker makes it once per thread."""
-
-    def __init__(self, job: PartJob) -> None:
-        import threading
-
-        self.job = job
-        self._identity = (job.bundle.record.model_version, repr(job.task), job.stream.source, threading.get_ident())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self._identity == other._identity
-
-    def __hash__(self) -> int:
-        return hash(self._identity)
+def _ready_plans(job: PartJob) -> SimpleQueue[ScoringPlan]:
+    key = (job.bundle.record.model_version, repr(job.task), job.stream.source)
+    # Neither LightGBM nor the kernel's code bears being loaded by several threads, or while one of them computes.
+    with _LOADING:
+        if key not in _PLANS:
+            _PLANS.clear()
+            plan = scoring_plan(job.task, ".parquet", job.bundle, job.stream)[0]
+            _PLANS[key] = SimpleQueue()
+            for own in own_engines(plan.engine, processors()):
+                _PLANS[key].put(replace(plan, engine=own))
+        return _PLANS[key]
 
 
-@lru_cache(maxsize=8)
-def _cached_plan(key: _Key) -> ScoringPlan:
-    return scoring_plan(key.job.task, ".parquet", key.job.bundle, key.job.stream)[0]
+_LOADING = Lock()
+_PLANS: dict[object, SimpleQueue[ScoringPlan]] = {}
 
 
 def make_parts(jobs: Iterable[PartJob], run: Callable[[list[PartJob]], Iterator[bytes]]) -> Iterator[RunTally]:
@@ -189,16 +195,9 @@ def on_this_machine(threads: int) -> Callable[[list[PartJob]], Iterator[bytes]]:
     """
 
     def run(jobs: list[PartJob]) -> Iterator[bytes]:
-        if jobs:
-            # Neither LightGBM nor the kernel's code bears being loaded by several threads at once.
-            _plan_of(jobs[0]).engine.predict_log_odds(_nothing(jobs[0]))
         yield from in_order(make_part, jobs, threads=threads)
 
     return run
-
-
-def _nothing(job: PartJob) -> NDArray[np.float64]:
-    return np.full((1, len(job.bundle.record.schema.columns)), np.nan)
 
 
 def folder_stamp(folder: Path, name: str) -> FileStamp:
