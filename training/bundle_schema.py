@@ -10,7 +10,9 @@ from features.feature_schema import FeatureSchema
 from training.estimate import Estimate
 
 #: Raised when a field is added, removed or changes its meaning.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: Older formats lack fields that have a default.
+READABLE_VERSIONS = (1, 2)
 
 
 class TrainingRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

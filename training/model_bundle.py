@@ -20,6 +20,7 @@ import numpy as np
 
 from features.errors import ModelError, OutputError
 from training.bundle_schema import (
+    READABLE_VERSIONS,
     SCHEMA_VERSION,
     BundleRecord,
     Calibration,
@@ -268,7 +269,7 @@ def read_bundle(folder: Path) -> ModelBundle:
     content = _read(folder, RECORD_FILE)
     try:
         version = msgspec.json.decode(content, type=_Version).schema_version
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
             raise ModelError(
                 f"The model has format {version}; this adcr reads format {SCHEMA_VERSION}.",
                 where=str(folder),
