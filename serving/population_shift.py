@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Population stability index: below 0.1 little change, above 0.25 a large one (Siddiqi 2006, credit scoring's rule).
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 #: Rows of a file that are looked at; more tell nothing new.
-MOST_ROWS = 200_000
+MOST_ROWS = 50_000
 #: Added to each bin, so that an empty one gives a finite index (Jeffreys).
 _PRIOR = 0.5
 

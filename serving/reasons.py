@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +14,16 @@ import pyarrow.compute as pc
 from serving.number_texts import exact_texts, rounded_texts, signed_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from features.feature_schema import FeatureColumn, FeatureSchema
 
     Floats = NDArray[np.float64]
 
+#: Findings of one column that are kept in memory.
+_REMEMBERED = 8192
 #: How a unit is written behind a number; one that is not here is written out.
 _UNIT_SIGNS = {
     "percent": "%",
@@ -205,13 +209,19 @@ def _column_texts(column: FeatureColumn, values: Floats) -> tuple[NDArray[np.int
         exact = pa.array([value_text(column, v) if _is_state(column, v) else "" for v in known], type=pa.string())
         return here, [finding_text(column, v) if _is_state(column, v) else "" for v in known], exact
     missing = np.isnan(values)
-    codes, texts = rounded_texts(values[~missing], lambda value: finding_text(column, value))
+    codes, texts = rounded_texts(values[~missing], _writer(column))
     here = np.full(len(values), len(texts))
     here[~missing] = codes
     exact = exact_texts(values)
     if missing.any():
         exact = pc.if_else(pa.array(missing), "", exact)
     return here, [*texts, finding_text(column, np.nan)], exact
+
+
+@cache
+def _writer(column: FeatureColumn) -> Callable[[float], str]:
+    """Writer of a column's findings that remembers the last ones: batches of one file repeat each other."""
+    return lru_cache(_REMEMBERED)(lambda value: finding_text(column, value))
 
 
 def _is_state(column: FeatureColumn, value: float) -> bool:

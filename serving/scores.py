@@ -312,7 +312,7 @@ def _computed(bundle: ModelBundle, encoded: Floats, *, explained: bool) -> tuple
         together(encoded) if together else (bundle.predict_log_odds(encoded), bundle.contributions(encoded))
     )
     # What LightGBM and the tree kernel round differently is rounded away, so that files do not depend on either.
-    return log_odds, np.round(shap, _CONTRIBUTION_DECIMALS)
+    return log_odds, np.round(shap, _CONTRIBUTION_DECIMALS, out=shap)
 
 
 def _reasons(bundle: ModelBundle, encoded: Floats, shap: Floats, top_reasons: int, every: bool) -> dict[str, Any]:
