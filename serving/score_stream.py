@@ -30,7 +30,6 @@ from serving.score_parts import (
     on_this_machine,
     rejected_place,
     require_replaceable,
-    tally_place,
 )
 from serving.score_writer import ScoreFile
 from serving.scores import check_reasons
@@ -188,8 +187,10 @@ def _write_parts(
             if not rejected.tell():
                 rejected.write(rejected_header(stream.names))
             rejected.write(lines)
-        for beside in (rejected_place(job.place), tally_place(job.place)):
-            beside.unlink()
+    # Sums, rejected rows, and what a worker that was killed left behind.
+    for path in parts.iterdir():
+        if path.suffix != ".parquet":
+            path.unlink()
     run.close()
     return tally, plan, engine
 

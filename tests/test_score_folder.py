@@ -52,7 +52,9 @@ def scores(folder: Path) -> pa.Table:
 
 def test_a_folder_of_parts_holds_the_rows_of_one_file_in_order(task: ScoringTask, expected: pa.Table) -> None:
     manifest = score_file(task)
-    assert len(list(task.output.iterdir())) > 10
+    names = sorted(path.name for path in task.output.iterdir())
+    assert len(names) > 10
+    assert names == [score_parts.part_name(number) for number in range(len(names))]
     assert scores(task.output).equals(expected)
     assert (manifest.rows.scored, manifest.rows.rejected, manifest.rows.duplicates_merged) == (2997, 3, 1)
     rejected = pd.read_csv(task.output.with_name("scores.rejected.csv"))
