@@ -35,6 +35,7 @@ class LateProgressBar:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._timer: threading.Timer | None = None
+        self._shown = (label, unit)
 
     def __enter__(self) -> Self:
         if self._enabled:
@@ -77,8 +78,7 @@ class LateProgressBar:
         ----------
         done, total : int
         """
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
+        self._show(self._label, self._unit, done, total)
 
     def stage(self, label: str, unit: str) -> Callable[[int, int], None]:
         """Another part of the work on the same bar.
@@ -91,13 +91,15 @@ class LateProgressBar:
         Returns
         -------
         callable
-            Shows how far this part is; what is told to the bar itself afterwards is its own part again.
+            Shows how far this part is; what is told to the bar itself is its own part again.
         """
+        return lambda done, total: self._show(label, unit, done, total)
 
-        def show(done: int, total: int) -> None:
-            if self._bar is not None and self._task is not None:
-                self._bar.update(self._task, description=label, unit=unit, completed=done, total=total)
-                if done >= total:
-                    self._bar.reset(self._task, description=self._label, unit=self._unit, total=None)
-
-        return show
+    def _show(self, label: str, unit: str, done: int, total: int) -> None:
+        if self._bar is None or self._task is None:
+            return
+        if (label, unit) != self._shown:
+            # Rate and time left are those of this part alone.
+            self._shown = (label, unit)
+            self._bar.reset(self._task, description=label, unit=unit, total=total)
+        self._bar.update(self._task, completed=done, total=total)

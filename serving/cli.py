@@ -107,7 +107,7 @@ def score(
             engine=engine,
             scheduler=scheduler,
         )
-        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {shown(file.name)}", "bytes"))
+        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {shown(file.name)}", "MB"))
     if as_json:
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:

@@ -66,7 +66,7 @@ def score_file(
     progress : callable, optional
         Called with the rows done and the rows to do.
     reading : callable, optional
-        Called with the bytes read and the bytes to read while the file is read for the first time.
+        Called with the megabytes read and to read while the file is read for the first time.
 
     Returns
     -------
@@ -112,9 +112,13 @@ def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None) ->
         # A model may have learned from columns outside the catalogue.
         extra=[column.name for column in bundle.record.schema.columns if column.source == "extra"],
         threads=task.threads,
-        progress=reading,
+        progress=_in_megabytes(reading) if reading else None,
         **{name: size for name, size in sizes.items() if size},
     )
+
+
+def _in_megabytes(reading: Progress) -> Progress:
+    return lambda done, total: reading(done // 1_000_000, total // 1_000_000)
 
 
 def _write_scores(
