@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from features.cohort_opening import open_cohort
-from features.cohort_stream import whole_notes
 from features.errors import InputError
 from features.in_order import processors
 from features.whole_file import StagedFiles, writing
 from serving import manifest as records
 from serving.adc_ranking import ranked_adcs
 from serving.output_files import OutputFiles, check_output
-from serving.population_shift import calibration_risk, score_shift
 from serving.quarantine import rejected_header
+from serving.run_manifest import package_versions, run_manifest
 from serving.run_tally import RunTally
 from serving.score_batches import score_batches
 from serving.score_parts import (
@@ -34,7 +32,6 @@ from serving.score_parts import (
 from serving.score_writer import ScoreFile
 from serving.scores import check_reasons
 from serving.scoring_plan import ScoringTask, scoring_plan
-from serving.shift import column_shifts
 from serving.unfinished_run import Checkpoint, UnfinishedRun
 from training.model_bundle import RECORD_FILE, read_bundle
 
@@ -48,7 +45,6 @@ if TYPE_CHECKING:
     #: Called with the rows done and the rows to do, after each batch.
     Progress = Callable[[int, int], None]
 
-_PACKAGES = ("adcr", "lightgbm", "numpy", "pandas", "pyarrow")
 _SCORES, _REJECTED, _PARTS = "scores", "rejected", "parts"
 
 
@@ -218,7 +214,7 @@ def _fingerprint(task: ScoringTask, bundle: ModelBundle, stream: CohortStream, p
         Path(task.mapping).read_text("utf-8") if task.mapping and Path(task.mapping).is_file() else task.mapping,
         (task.sheet, task.encoding, task.top_reasons, task.batch_rows, task.block_bytes, task.part_bytes),
         (plan.form.suffix, plan.form.columns, dict(plan.form.metadata)),
-        _versions(),
+        package_versions(),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -241,7 +237,7 @@ def _publish(
     else:
         scores = records.stamp(run.path(_SCORES), files.scores.name)
     rejected = records.stamp(run.path(_REJECTED), files.rejected.name) if tally.rejected else None
-    manifest = _manifest(bundle, stream, tally, plan, engine, task, rows, scores, rejected)
+    manifest = run_manifest(bundle, stream, tally, plan, engine, task, rows, scores, rejected)
     with StagedFiles() as staged:
         with writing(files.manifest):
             staged.stage(files.manifest).write_text(manifest.to_json(), encoding="utf-8")
@@ -259,60 +255,3 @@ def _publish(
             staged.publish(files.rejected)
         staged.publish(files.manifest)
     return manifest
-
-
-def _manifest(
-    bundle: ModelBundle,
-    stream: CohortStream,
-    tally: RunTally,
-    plan: ScoringPlan,
-    engine: str,
-    task: ScoringTask,
-    rows: records.RowCounts,
-    scores: records.FileStamp,
-    rejected: records.FileStamp | None,
-) -> records.Manifest:
-    record = bundle.record
-    tally.add_faults([*stream.notes, *whole_notes(stream, tally.met)])
-    moved = score_shift(record, tally.by_step())
-    unused = [match.name for match in stream.matches(tally.derived) if match.column_id is None]
-    return records.Manifest(
-        schema_version=records.SCHEMA_VERSION,
-        research_use=records.RESEARCH_USE,
-        input=records.InputStamp(stream.source.name, stream.source.sha256, stream.source.kind),
-        model=records.ModelStamp(
-            name=record.model_name,
-            version=record.model_version,
-            endpoint=record.endpoint,
-            sha256=records.stamp(bundle.folder / RECORD_FILE, RECORD_FILE).sha256,
-            cohort_name=record.cohort.name,
-            cohort_sha256=record.cohort.sha256,
-            cohort_kind=record.cohort.kind,
-        ),
-        rows=rows,
-        data_origin=plan.origin,
-        scores=scores,
-        rejected=rejected,
-        columns=plan.form.columns,
-        top_reasons=task.top_reasons,
-        engine=engine,
-        probability=records.spread(tally),
-        bands=dict(sorted(tally.bands.items())),
-        outside_training_range=round(tally.rows_outside / tally.scored, 6) if tally.scored else 0.0,
-        unseen_adc=tally.rows_unseen_adc,
-        shift=column_shifts(record, tally),
-        score_psi=round(moved.psi, 4),
-        calibration_risk=calibration_risk(moved.psi),
-        faults=tally.fault_counts(),
-        unused_columns=tuple(name for name in unused if name not in record.schema.names),
-        versions=_versions(),
-    )
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what decides the bits of a score; a checkout that is not installed has none of its own."""
-    found = {}
-    for name in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

@@ -12,7 +12,7 @@ from features.columns.number_columns import SENTINELS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features.columns.number_columns import NumberRange
+    from features.columns.number_forms import NumberRange
 
 #: Codes for "missing" that a range may allow; those above 0 count as codes only where they are out of range.
 _NEGATIVE_CODES = [code for code in SENTINELS if code < 0]

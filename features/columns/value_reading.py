@@ -16,7 +16,8 @@ from features.columns.coded_column import CodedColumn
 from features.columns.cohort_columns import CONTEXT_LEVELS, OUTCOMES
 from features.columns.identifiers import read_ids
 from features.columns.level_columns import read_levels, read_yes_no
-from features.columns.number_columns import NumberFacts, NumberRange, read_numbers
+from features.columns.number_columns import NumberFacts, read_numbers
+from features.columns.number_forms import NumberRange
 from features.columns.treatment import read_adcs, read_dates
 from features.columns.units import UNIT_WORDS
 from features.tables.text_column import TextColumn, is_missing_word, tally
