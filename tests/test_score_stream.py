@@ -174,7 +174,15 @@ def test_blank_rows_short_rows_quotes_and_line_ends_are_read_as_in_a_file_read_w
         *plain[202:],
     ]
     quoted = [*plain[:100], plain[100].replace("T-DM1", '"T-DM1"').replace("T-DXd", '"T-DXd"'), *plain[101:]]
+    every = ["\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in plain)]
+    commas = [plain[0] + ",remark", *(f'{line},"one, two"' for line in plain[1:])]
+    doubled = [plain[0] + ",remark", *(f'{line},"a ""b"" c"' for line in plain[1:])]
+    broken = [plain[0] + ",remark", *(f'{line},"one\ntwo"' for line in plain[1:])]
     for name, text in {
+        "every cell quoted": every[0],
+        "commas": "\n".join(commas),
+        "doubled": "\n".join(doubled),
+        "broken": "\n".join(broken),
         "cut": "\n".join(cut),
         "crlf": "\r\n".join(plain),
         "cr": "\r".join(plain),

@@ -129,9 +129,10 @@ class DelimitedBlocks:
 
     def _block(self, content: bytes, row: int) -> Block:
         returns = b"\r" in content and content.count(b"\r") != content.count(b"\r\n")
-        if returns or b'"' in content or b"\0" in content:
+        quoted = b'"' in content
+        if returns or b"\0" in content or (quoted and not _quotes_are_simple(content, self.dialect.delimiter)):
             raise NotPlain
-        return _PlainBlock(self, content, row)
+        return _PlainBlock(self, content, row, quoted)
 
     def _read_on(self) -> Iterator[tuple[Block, int]]:
         encoding = self.dialect.encoding
@@ -153,11 +154,12 @@ class DelimitedBlocks:
 
 @dataclass(frozen=True)
 class _PlainBlock:
-    """Whole lines without quotes."""
+    """Whole lines, of which each is one row."""
 
     source: DelimitedBlocks
     content: bytes
     first_row: int
+    quoted: bool
 
     def table(self, kinds: Mapping[int, CellKind]) -> TextTable:
         try:
@@ -197,7 +199,7 @@ class _PlainBlock:
             read_options=arrow_csv.ReadOptions(column_names=names, block_size=len(self.content) + 1, use_threads=False),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=self.source.dialect.delimiter,
-                quote_char=False,
+                quote_char='"' if self.quoted else False,
                 double_quote=False,
                 escape_char=False,
                 ignore_empty_lines=False,
@@ -223,6 +225,22 @@ class _PlainBlock:
         for number, record in enumerate(csv.reader(lines, delimiter=source.dialect.delimiter), start=self.first_row):
             builder.add(number, record)
         return builder.part()
+
+
+def _quotes_are_simple(content: bytes, delimiter: str) -> bool:
+    """Whether quotes only ever stand around whole cells, none of which holds a quote or a line end."""
+    data = np.frombuffer(content, dtype=np.uint8)
+    at = np.flatnonzero(data == ord('"'))
+    if len(at) % 2:
+        return False
+    ends = (ord(delimiter), ord("\n"), ord("\r"))
+    opening, closing = at[0::2], at[1::2]
+    opens = (opening == 0) | np.isin(data[opening - 1], ends)
+    last = closing + 1 == len(data)
+    closes = last | np.isin(data[np.where(last, 0, closing + 1)], ends)
+    breaks = np.flatnonzero(data == ord("\n"))
+    within = np.searchsorted(at, breaks) % 2
+    return bool(opens.all() and closes.all() and not within.any())
 
 
 def _check_utf8(content: bytes) -> None:
