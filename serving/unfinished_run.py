@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 #: A run that is killed loses about this much work.
-CHECKPOINT_SECONDS = 2.0
+CHECKPOINT_SECONDS = 5.0
 _LOCK, _CHECKPOINT = "lock", "checkpoint"
 
 
