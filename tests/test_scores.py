@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from features.biomarkers import measures
 from features.feature_schema import FeatureColumn
 from features.feature_table import encode
+from serving.number_texts import exact_texts, rounded_texts, signed_texts
 from serving.patients import Patients
-from serving.reasons import reason_text, value_text
+from serving.reasons import _rounded, reason_text, value_text
 from serving.scores import (
     BANDS,
     LIKELY,
@@ -210,6 +211,22 @@ def test_a_reason_reads_as_biomarker_value_unit_and_signed_log_odds(
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_told_to_machines_reads_back_exactly(value: float) -> None:
     assert float(value_text(column("x", "numeric", "ratio"), value)) == value
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.floats(allow_nan=False, allow_infinity=False) | st.floats(-20, 20).map(lambda x: round(x, 3)), min_size=1
+    )
+)
+def test_numbers_written_together_are_written_as_one_by_one(values: list[float]) -> None:
+    numbers = np.array(values)
+    codes, texts = rounded_texts(numbers, lambda value: _rounded(value, "+"))
+    assert [texts[code] for code in codes] == [_rounded(value, "+") for value in values]
+    assert exact_texts(numbers).to_pylist() == [repr(value).removesuffix(".0") for value in values]
+    amounts = np.round(np.clip(numbers, -30, 30), 9)
+    codes, texts = signed_texts(amounts)
+    assert [texts[code] for code in codes] == [f"{amount:+.2f}" for amount in amounts]
 
 
 # -- each patient alone ------------------------------------------------------------------------------------------
