@@ -12,6 +12,7 @@ import pandas as pd
 from features import fault_rules as rules
 from features.biomarkers import measures
 from features.cohort import CONTEXT_COLUMNS, OUTCOME_COLUMNS, Cohort, CohortSource, ColumnMatch
+from features.columns.coded_column import CodedColumn, absent
 from features.columns.cohort_columns import CONTEXT_LEVELS, ORIGIN_COLUMN, OUTCOMES
 from features.columns.column_matching import column_matches, match_columns
 from features.columns.contradictions import ReadColumns, check_contradictions
@@ -25,7 +26,7 @@ from features.tables.text_column import collapse_spaces
 from features.tables.text_table import frame_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from features.tables.text_table import TextTable
 
 #: Marks of origin from the least to the most invented; a cohort counts as its most invented row.
-_ORIGINS = ("measured", "semi-synthetic", "simulated")
+ORIGINS = ("measured", "semi-synthetic", "simulated")
 
 
 def read_cohort(
@@ -156,7 +157,7 @@ def cohort_from_text(
         If the table cannot be used.
     """
     if mapping is not None:
-        table = _selected(table, mapping)
+        table = selected(table, mapping)
     log = FaultLog(table.rows)
     log.faults.extend(table.notes)
     for position, fault in table.misshapen.items():
@@ -164,14 +165,14 @@ def cohort_from_text(
         log.quarantined[position] = True
     plans = match_columns(table.columns, mapping, log)
     if for_scoring:
-        plans = _without_outcomes(plans, log)
+        plans = without_outcomes(plans, log)
     read, kind = _read_all(table, plans, log)
     if log.rejections():
         # A misspelt name is often the reason why a column is missing.
         near = [fault for fault in log.faults if fault.code == rules.NEAR_NAME.code]
         raise CohortRejectedError(table.name, [*log.rejections(), *near])
     merged = settle_duplicates(table, read, log)
-    _check_predictors(read, log)
+    check_predictors(read, log)
     check_contradictions(read, log)
     derived = derive_columns(read, outcomes=not for_scoring)
     _note_unevaluable(read, ~log.quarantined & ~merged, log)
@@ -182,7 +183,7 @@ def cohort_from_text(
     return _cohort(table, read, log, merged, matches, replace(source, kind=kind))
 
 
-def _selected(table: TextTable, mapping: TableMapping) -> TextTable:
+def selected(table: TextTable, mapping: TableMapping) -> TextTable:
     """Rows of the table that are patients of the cohort."""
     positions = np.arange(len(table))[mapping.skip_rows_after_header :]
     chosen = mapping.keep_rows
@@ -197,7 +198,8 @@ def _selected(table: TextTable, mapping: TableMapping) -> TextTable:
     return table.take(positions)
 
 
-def _without_outcomes(plans: Sequence[ColumnPlan], log: FaultLog) -> tuple[ColumnPlan, ...]:
+def without_outcomes(plans: Sequence[ColumnPlan], log: FaultLog) -> tuple[ColumnPlan, ...]:
+    """Plans of a file to score, in which an outcome has no place."""
     for plan in plans:
         if plan.target in OUTCOME_COLUMNS:
             log.note(rules.OUTCOME_DROPPED, column=plan.name)
@@ -206,19 +208,23 @@ def _without_outcomes(plans: Sequence[ColumnPlan], log: FaultLog) -> tuple[Colum
 
 def _read_all(table: TextTable, plans: Sequence[ColumnPlan], log: FaultLog) -> tuple[ReadColumns, Any]:
     """Read every planned column; the mark of origin is taken out of the columns."""
-    values: dict[str, NDArray[Any]] = {}
+    values: dict[str, Any] = {}
     for plan in plans:
         values.update(read_column(table, plan, log, present=values))
     origin = values.pop(ORIGIN_COLUMN, None)
-    kind = "measured"
-    if origin is not None:
-        marks = [mark for mark in _ORIGINS if (origin == mark).any()]
-        kind = marks[-1] if marks else "measured"
-        if len(marks) > 1:
-            log.note(rules.MIXED_ORIGIN, column=ORIGIN_COLUMN, marks=" and ".join(marks), kind=kind)
+    kind = "measured" if origin is None else origin_kind({m for m in ORIGINS if origin.isin((m,)).any()}, log)
     read = ReadColumns(values, {plan.target: plan.name for plan in plans}, len(table))
     _note_constant(read, log)
     return read, kind
+
+
+def origin_kind(marks: Collection[str], log: FaultLog) -> Any:
+    """Kind of a cohort by the marks of origin of its rows."""
+    met = [mark for mark in ORIGINS if mark in marks]
+    kind = met[-1] if met else "measured"
+    if len(met) > 1:
+        log.note(rules.MIXED_ORIGIN, column=ORIGIN_COLUMN, marks=" and ".join(met), kind=kind)
+    return kind
 
 
 def _note_constant(read: ReadColumns, log: FaultLog) -> None:
@@ -226,20 +232,34 @@ def _note_constant(read: ReadColumns, log: FaultLog) -> None:
         return
     for column, values in read.by_column.items():
         if column in measures():
-            known = pd.unique(values[~pd.isna(values)])
+            known = met_values(values)
             if len(known) == 1:
                 told = known[0] if isinstance(known[0], str) else f"{known[0]:g}"
                 log.note(rules.CONSTANT, column=read.names[column], value=told)
 
 
-def _check_predictors(read: ReadColumns, log: FaultLog) -> None:
+def met_values(values: Any) -> list[Any]:
+    """Distinct values of a column; of numbers the smallest and the largest."""
+    if isinstance(values, CodedColumn):
+        met = np.bincount(values.codes[values.codes >= 0], minlength=len(values.texts)) > 0
+        return sorted({text for text in values.texts[met] if text is not None})
+    known = values[~np.isnan(values)]
+    return list(dict.fromkeys((float(known.min()), float(known.max())))) if len(known) else []
+
+
+def check_predictors(read: ReadColumns, log: FaultLog) -> None:
+    """Put aside the rows in which no biomarker has a value."""
     columns = [values for column, values in read.by_column.items() if column in measures()]
-    empty = np.logical_and.reduce([pd.isna(values) for values in columns]) if columns else np.array([], dtype=bool)
+    empty = np.full(read.size, bool(columns))
+    for values in columns:
+        if not empty.any():
+            break
+        empty &= absent(values)
     log.at(rules.NO_PREDICTOR, np.flatnonzero(empty & ~log.quarantined))
 
 
 def _note_unevaluable(read: ReadColumns, kept: NDArray[np.bool_], log: FaultLog) -> None:
-    number = int((read.levels("best_response")[kept] == "NE").sum())
+    number = int((read.texts("best_response")[kept] == "NE").sum())
     if number:
         denominator = int(np.isfinite(read.numbers("objective_response")[kept]).sum())
         column = read.names.get("best_response", "best_response")
@@ -287,8 +307,9 @@ def _patients(
     columns: dict[str, Any] = {}
     for column in dict.fromkeys(order):
         if column in read.by_column:
-            values = read.by_column[column][kept]
-            columns[column] = pd.array(values, dtype="str") if values.dtype == object else values
+            values = read.by_column[column]
+            coded = isinstance(values, CodedColumn)
+            columns[column] = pd.array(values.take(kept).objects(), dtype="str") if coded else values[kept]
     dropped = {fault.column for fault in faults if fault.code == rules.OUTCOME_DROPPED.code}
     unused = {match.name for match in matches if match.column_id is None and match.name.strip()}
     for name, cells in zip(table.columns, table.cells, strict=True):

@@ -147,6 +147,10 @@ MIXED_ORIGIN = Rule(
     "Keep simulated rows in a file apart.",
 )
 
+OTHER_COLUMNS = Rule(
+    "COH055", "reject", "its columns are not those of '{first}'.", "Files of one folder need the same header."
+)
+
 # --- identifiers and treatment ---------------------------------------------------------------------------------------
 ID_BLANK = Rule("COH060", "quarantine", "there is no patient id.", "Fill it in.")
 ID_INVISIBLE = Rule(

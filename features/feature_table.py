@@ -8,7 +8,7 @@ bystander effect), never as its name, so that one model covers several ADCs and 
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,13 @@ import pandas as pd
 from features.adcs import adcs
 from features.biomarkers import biomarker_of, measures, monotone_sign
 from features.cohort import NO_ADC, OUTCOME_COLUMNS, SETTINGS
+from features.columns.coded_column import CodedColumn
 from features.errors import InputError
 from features.faults import listed, shown
 from features.feature_schema import FeatureColumn, FeatureSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from features.biomarkers import Route
     from features.cohort import Cohort
 
-__all__ = ["FeatureColumn", "FeatureSchema", "build_schema", "encode", "left_out_columns"]
+__all__ = ["FeatureColumn", "FeatureSchema", "build_schema", "encode", "encode_columns", "left_out_columns"]
 
 #: The model reads a categorical column as one bit per level in 32 bits, of which missing takes one.
 MOST_LEVELS = 31
@@ -280,6 +281,48 @@ def encode(patients: pd.DataFrame, schema: FeatureSchema) -> pd.DataFrame:
         elif column.name in patients:
             table[:, position] = _encode_column(patients[column.name], column)
     return pd.DataFrame(table, index=patients.index, columns=list(schema.names))
+
+
+def encode_columns(columns: Mapping[str, Any], rows: int, schema: FeatureSchema) -> NDArray[np.float64]:
+    """Patients of a batch as the model's columns, to the bit as `encode` gives them.
+
+    Parameters
+    ----------
+    columns : mapping of str to numpy.ndarray or CodedColumn
+        By cohort column: numbers as float64, all else coded.
+    rows : int
+        Number of patients.
+    schema : FeatureSchema
+
+    Returns
+    -------
+    numpy.ndarray of shape (rows, n_columns)
+        Column-major.
+    """
+    matrix = np.full((rows, len(schema.columns)), np.nan, order="F")
+    for position, column in enumerate(schema.columns):
+        given = columns.get("adc" if column.source == "adc_profile" else column.name)
+        if given is None:
+            continue
+        if column.source == "adc_profile":
+            matrix[:, position] = given.lookup(_profile_reader(column.name))
+        elif isinstance(given, CodedColumn):
+            matrix[:, position] = given.lookup(_level_reader(column))
+        else:
+            matrix[:, position] = given if column.kind not in ("ordinal", "categorical") else np.nan
+    return matrix
+
+
+def _level_reader(column: FeatureColumn) -> Callable[[str], float]:
+    if column.kind in ("ordinal", "categorical"):
+        position = {level: float(i) for i, level in enumerate(column.levels)}
+        return lambda text: position.get(text, np.nan)
+    return _finite_number
+
+
+def _finite_number(text: str) -> float:
+    number = float(pd.to_numeric(pd.Series([text], dtype="str"), errors="coerce").iloc[0])
+    return number if np.isfinite(number) else np.nan
 
 
 def _encode_column(values: pd.Series, column: FeatureColumn) -> NDArray[np.float64]:

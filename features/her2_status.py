@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from features.columns.coded_column import CodedColumn, among
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -89,21 +91,22 @@ def ish_result(ratio: ArrayLike, copies: ArrayLike, ihc: ArrayLike, stated: Arra
         1.0, 0.0, or NaN where it cannot be told.
     """
     group = ish_group(ratio, copies)
-    r, c, level, said = np.broadcast_arrays(
+    strong, equivocal = among(ihc, ("3+",)), among(ihc, ("2+",))
+    r, c, said, strong, equivocal, known = np.broadcast_arrays(
         np.asarray(ratio, dtype=np.float64),
         np.asarray(copies, dtype=np.float64),
-        np.asarray(ihc, dtype=object),
         np.asarray(stated, dtype=np.float64),
+        strong,
+        equivocal,
+        strong | equivocal | among(ihc, _NEGATIVE_IHC),
     )
     # Ratio alone cannot tell the rare groups 2, 3 and 4 from 1 and 5.
     alone = np.select([r >= RATIO_RAISED, r < RATIO_RAISED], [1.0, 0.0], np.nan)
     single_probe = np.select([c >= COPIES_HIGH, c < COPIES_INTERMEDIATE], [1.0, 0.0], np.nan)
     result = np.where(np.isnan(said), np.where(np.isnan(alone), single_probe, alone), said)
-    known = np.isin(level, [*_NEGATIVE_IHC, "2+", "3+"])
-    strong = level == "3+"
     result = np.where(group == 1, 1.0, result)
     result = np.where((group == 2) | (group == 4), np.where(known, strong.astype(float), np.nan), result)
-    result = np.where(group == 3, np.where(known, (strong | (level == "2+")).astype(float), np.nan), result)
+    result = np.where(group == 3, np.where(known, (strong | equivocal).astype(float), np.nan), result)
     return np.where(group == 5, 0.0, result)
 
 
@@ -136,12 +139,10 @@ def her2_status(
     ----------
     Wolff et al. 2018, Figures 1, 3 to 6.
     """
-    level = np.asarray(ihc, dtype=object)
-    ish = ish_result(ratio, copies, level, ish_stated)
-    level = np.broadcast_to(level, ish.shape)
+    ish = ish_result(ratio, copies, ihc, ish_stated)
     status = ish.copy()
-    status[np.isin(level, list(_NEGATIVE_IHC)) & np.isnan(ish)] = 0.0
-    status[level == "3+"] = 1.0
+    status[np.broadcast_to(among(ihc, _NEGATIVE_IHC), ish.shape) & np.isnan(ish)] = 0.0
+    status[np.broadcast_to(among(ihc, ("3+",)), ish.shape)] = 1.0
     return status
 
 
@@ -162,14 +163,19 @@ def her2_class(ihc: ArrayLike, status: ArrayLike) -> NDArray[np.object_]:
     numpy.ndarray of object, shape (n,)
         "zero", "ultralow", "low", "positive"; None where IHC is missing and the tumour is not positive, or 2+ is open.
     """
-    level = np.asarray(ihc, dtype=object)
+    return np.asarray(her2_class_codes(ihc, status).objects(), dtype=object)
+
+
+def her2_class_codes(ihc: ArrayLike | CodedColumn, status: ArrayLike) -> CodedColumn:
+    """Tell the classes of `her2_class` by codes, for many rows."""
     known = np.asarray(status, dtype=np.float64)
-    level, known = np.broadcast_arrays(level, known)
-    classes = np.full(known.shape, None, dtype=object)
-    for name, label in _CLASS_BY_IHC.items():
-        classes[(level == name) & (known == 0.0)] = label
-    classes[known == 1.0] = "positive"
-    return classes
+    shape = np.broadcast_shapes(known.shape, among(ihc, ()).shape)
+    known = np.broadcast_to(known, shape)
+    codes = np.full(shape, -1, dtype=np.int64)
+    for code, name in enumerate(_CLASS_BY_IHC):
+        codes[np.broadcast_to(among(ihc, (name,)), shape) & (known == 0.0)] = code
+    codes[known == 1.0] = len(_CLASS_BY_IHC)
+    return CodedColumn(codes, np.array([*_CLASS_BY_IHC.values(), "positive"], dtype=object))
 
 
 def is_heterogeneous_cap(amplified_fraction: ArrayLike) -> NDArray[np.float64]:

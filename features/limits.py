@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from features.errors import InputError
 
@@ -41,8 +41,19 @@ class Limits:
     max_line_characters: int = 4 * _MIB
 
     @classmethod
-    def from_environment(cls) -> Limits:
+    def of_streams(cls) -> Limits:
+        """Limits for files that are read block by block, whose rows and bytes cost no memory."""
+        endless = 1 << 60
+        return cls(max_file_bytes=endless, max_expanded_bytes=endless, max_rows=endless, max_cells=endless)
+
+    @classmethod
+    def from_environment(cls, default: Limits | None = None) -> Limits:
         """Limits with the defaults replaced by those that the environment sets.
+
+        Parameters
+        ----------
+        default : Limits, optional
+            What holds where the environment says nothing.
 
         Raises
         ------
@@ -62,7 +73,7 @@ class Limits:
                     mend=f"Unset it for the default, {field.default}.",
                 )
             given[field.name] = int(text)
-        return cls(**given)
+        return replace(default or cls(), **given)
 
 
 #: Below this size an archive is never called a bomb, however well it compresses.

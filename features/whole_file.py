@@ -65,6 +65,18 @@ class StagedFiles:
         self._staged[final] = temporary
         return temporary
 
+    def adopt(self, target: Path, temporary: Path) -> None:
+        """Take a file that was written elsewhere on the same disk as the one to become `target`.
+
+        Parameters
+        ----------
+        target : Path
+            The file's final place.
+        temporary : Path
+            Where it is; removed like any staged file where it is not published.
+        """
+        self._staged[target.resolve()] = temporary
+
     def staged(self, target: Path) -> Path:
         """Where a staged file is until it is published.
 

@@ -21,10 +21,25 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
     "-o",
     "--output",
     type=_FILE,
-    help="Score file, .csv or .parquet, replaced if it is there (default: FILE's name with .scores, working folder).",
+    help="Score file, .csv or .parquet, or a folder of Parquet files; replaced if it is there (default: FILE's name "
+    "with .scores, working folder).",
 )
 @click.option("--top-reasons", type=int, default=3, show_default=True, help="Reasons per patient.")
 @click.option("--no-reasons", is_flag=True, help="Leave the reasons out, which is many times faster.")
+@click.option("--contributions", is_flag=True, help="Write every SHAP contribution, a column for each.")
+@click.option(
+    "--rank-adcs",
+    default="",
+    metavar="ADC,ADC",
+    help="Also score each patient under each of these ADCs, hypothesis-generating only: probability, interval, "
+    "difference to the best, and why the model abstains.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the same run where it was killed, and leave its work behind where this one is; the result is the "
+    "same to the byte.",
+)
 @click.option(
     "--map",
     "mapping",
@@ -36,6 +51,14 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
 @click.option(
     "--pseudonymise", is_flag=True, help="Write a keyed hash in place of each id; the key is in ADCR_PSEUDONYM_KEY."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "dask"]),
+    default="threads",
+    show_default=True,
+    help="Compute in this process, or on a Dask cluster, which writes a folder.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler; by default one is started on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON for machines instead of text.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def score(
@@ -44,17 +67,23 @@ def score(
     output: Path | None,
     top_reasons: int,
     no_reasons: bool,
+    contributions: bool,
+    rank_adcs: str,
+    resume: bool,
     mapping: str | None,
     sheet: str | None,
     encoding: str | None,
     pseudonymise: bool,
+    engine: str,
+    scheduler: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Score the patients of FILE: response probability with interval, and the reasons for it.
 
-    FILE is CSV, TSV, Excel or Parquet, one row per patient. Beside the scores, OUT.manifest.json counts and hashes
-    everything, and OUT.rejected.csv keeps each row that could not be scored, with its fault and how to mend it.
+    FILE is CSV, TSV, Excel or Parquet, one row per patient, or a folder of such files. Beside the scores,
+    OUT.manifest.json counts and hashes everything, and OUT.rejected.csv keeps each row that could not be scored, with
+    its fault and how to mend it.
     Research use only; never a treatment recommendation.
     """
     from features.faults import shown
@@ -63,9 +92,11 @@ def score(
     from serving.model_location import model_folder
     from serving.output_files import default_output
     from serving.pseudonyms import pseudonyms_from_environment
-    from serving.score_stream import ScoringTask, score_file
+    from serving.score_stream import score_file
+    from serving.scoring_plan import ScoringTask
 
     pseudonyms = pseudonyms_from_environment() if pseudonymise else None
+    _spare_memory()
     bar = LateProgressBar(f"scoring {shown(file.name)}", enabled=not quiet)
     with ending_orderly(), model_folder(model) as folder, bar as progress:
         task = ScoringTask(
@@ -77,12 +108,27 @@ def score(
             sheet=sheet,
             encoding=encoding,
             pseudonyms=pseudonyms,
+            contributions=contributions,
+            rank_adcs=rank_adcs,
+            resume=resume,
+            engine=engine,
+            scheduler=scheduler,
         )
-        manifest = score_file(task, progress=progress)
+        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {shown(file.name)}", "MB"))
     if as_json:
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:
         click.echo(manifest.to_text())
+
+
+def _spare_memory() -> None:
+    """Let Arrow take memory from the system, which gets back what a batch no longer needs; its own pools keep it."""
+    import os
+
+    import pyarrow
+
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
+        pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
 @click.command()

@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from features.faults import shown
 from serving.scores import LIKELY, UNCERTAIN, UNLIKELY
@@ -15,7 +14,7 @@ from serving.shift import ColumnShift
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from serving.run_tally import RunTally
 
 #: Stands on everything that leaves the program.
 RESEARCH_USE = "Research use only; never a treatment recommendation."
@@ -104,6 +103,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: scored rows whose ADC the model has never seen, or that have none
     unseen_adc: int
     shift: tuple[ColumnShift, ...]
+    #: population stability index of the scores against the held-out scores of training, and what it says of the
+    #: calibration: "low", "moderate" or "high" risk that it does not hold here
+    score_psi: float
+    calibration_risk: str
     #: faults of the file by code
     faults: dict[str, int]
     unused_columns: tuple[str, ...]
@@ -138,21 +141,21 @@ def stamp(path: Path, name: str) -> FileStamp:
         return FileStamp(name, digest.hexdigest(), file.tell())
 
 
-def spread(probability: NDArray[np.float64]) -> ProbabilitySpread | None:
+def spread(tally: RunTally) -> ProbabilitySpread | None:
     """Quartiles of the response probability.
 
     Parameters
     ----------
-    probability : numpy.ndarray of shape (n_patients,)
+    tally : RunTally
 
     Returns
     -------
     ProbabilitySpread or None
         None without patients.
     """
-    if not len(probability):
+    if not tally.scored:
         return None
-    return ProbabilitySpread(*(float(q) for q in np.quantile(probability, (0, 0.25, 0.5, 0.75, 1))))
+    return ProbabilitySpread(tally.lowest, *tally.quartiles(), tally.highest)
 
 
 def _summary(manifest: Manifest) -> list[str]:
@@ -171,6 +174,11 @@ def _summary(manifest: Manifest) -> list[str]:
             "bands       " + ", ".join(f"{manifest.bands.get(b, 0):,} {b}" for b in (LIKELY, UNCERTAIN, UNLIKELY)),
             f"shift       {manifest.outside_training_range:.1%} of the rows have a value outside the training range",
         ]
+        if manifest.calibration_risk != "low":
+            lines.append(
+                f"            calibration at {manifest.calibration_risk} risk: the scores moved"
+                f" (PSI {manifest.score_psi:.2f})"
+            )
         if manifest.unseen_adc:
             lines.append(f"            {manifest.unseen_adc:,} row(s) with an ADC that the model never saw, or none")
         lines += [f"            {text}" for text in _told_shifts(manifest.shift)]
@@ -189,10 +197,11 @@ def _summary(manifest: Manifest) -> list[str]:
 def _told_shifts(shifts: tuple[ColumnShift, ...]) -> list[str]:
     notable = sorted(
         (s for s in shifts if s.notable),
-        key=lambda s: (-max(s.outside, abs(s.missing - s.missing_in_training)), s.name),
+        key=lambda s: (-max(s.outside, abs(s.missing - s.missing_in_training), min(s.psi or 0.0, 1.0)), s.name),
     )
     told = [
         f"{s.name}: {s.outside:.0%} outside, {s.missing:.0%} missing ({s.missing_in_training:.0%} in training)"
+        + (f", PSI {s.psi:.2f}" if s.moved else "")
         for s in notable[:_MOST_COLUMNS_TOLD]
     ]
     rest = len(notable) - len(told)

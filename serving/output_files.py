@@ -28,6 +28,11 @@ class OutputFiles:
         return cls(scores, scores.with_name(f"{scores.stem}.rejected.csv"), scores.with_suffix(".manifest.json"))
 
     @property
+    def in_parts(self) -> bool:
+        """Whether the scores are a folder of Parquet files."""
+        return self.scores.suffix == ""
+
+    @property
     def all(self) -> tuple[Path, Path, Path]:
         """Every file that may be written."""
         return self.scores, self.rejected, self.manifest
@@ -58,7 +63,7 @@ def check_output(output: Path, *, inputs: tuple[Path, ...]) -> OutputFiles:
     Parameters
     ----------
     output : Path
-        The score file; its ending names the format.
+        The score file; its ending names the format. Without an ending, a folder of Parquet files.
     inputs : tuple of Path
         Every file that is read.
 
@@ -71,9 +76,11 @@ def check_output(output: Path, *, inputs: tuple[Path, ...]) -> OutputFiles:
     InputError
         The format is unknown, the folder does not exist, or an input would be overwritten.
     """
-    if output.suffix.lower() not in FORMATS:
+    if output.suffix.lower() not in (*FORMATS, ""):
         raise InputError(
-            f"'{output.name}' does not say which format to write.", where="--output", mend="End it in .csv or .parquet."
+            f"'{output.name}' does not say which format to write.",
+            where="--output",
+            mend="End it in .csv or .parquet, or name a folder without an ending.",
         )
     if not output.parent.is_dir():
         raise InputError(
@@ -81,7 +88,7 @@ def check_output(output: Path, *, inputs: tuple[Path, ...]) -> OutputFiles:
         )
     files = OutputFiles.of(output)
     for path in files.all:
-        if path.exists() and not path.is_file():
+        if path.exists() and not path.is_file() and not (files.in_parts and path == files.scores and path.is_dir()):
             raise InputError("this is no ordinary file.", where=str(path), mend="Name another output.")
         if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):
             raise InputError("an output would overwrite an input.", where=str(path), mend="Name another output.")

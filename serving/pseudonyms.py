@@ -16,10 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from features.errors import InputError
 
 if TYPE_CHECKING:
-    from features.cohort import Cohort
+    from features.cohort_stream import CohortBatch, CohortStream
+    from features.tables.text_table import TextTable
 
 KEY_VARIABLE, KEY_FILE_VARIABLE = "ADCR_PSEUDONYM_KEY", "ADCR_PSEUDONYM_KEY_FILE"
 #: A key that could be guessed would give the ids away; no key file is as large as the cap.
@@ -60,29 +63,57 @@ class Pseudonyms:
         digest = hmac.new(self.key, plain.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
         return f"PS-{base64.b32encode(digest[:_BYTES]).decode()}"
 
-    def of_cohort(self, cohort: Cohort) -> Cohort:
-        """Replace the ids of a cohort, and leave out what of its rejected rows adcr does not read.
+    def of_batch(self, batch: CohortBatch, stream: CohortStream) -> CohortBatch:
+        """Replace the ids of a batch, and leave out what of its rejected rows adcr does not read.
 
         Columns that adcr has no use for may hold names and dates of birth.
 
         Parameters
         ----------
-        cohort : Cohort
+        batch : CohortBatch
+        stream : CohortStream
+            That the batch is of.
 
         Returns
         -------
-        Cohort
+        CohortBatch
             Ids of patients and of rejected rows are pseudonyms.
         """
-        patients = cohort.patients.copy(deep=False)
-        patients["patient_id"] = patients["patient_id"].map(self.of).astype(patients["patient_id"].dtype)
-        read = {c.name for c in cohort.columns if c.column_id is not None}
-        ids = {c.name for c in cohort.columns if c.column_id == "patient_id"}
-        rejected = {
-            row: {name: self.of(cell) if name in ids else cell for name, cell in cells.items() if name in read}
-            for row, cells in cohort.raw_rejected.items()
-        }
-        return replace(cohort, patients=patients, raw_rejected=rejected)
+        ids = pa.array([self.of(i or "") for i in batch.patient_id.to_pylist()], type=batch.patient_id.type)
+        rejected = None if batch.rejected is None else self._of_rejected(batch.rejected, stream)
+        return replace(batch, patient_id=ids, rejected=rejected)
+
+    def _of_rejected(self, rejected: TextTable, stream: CohortStream) -> TextTable:
+        hidden = {name for name, target in _read(stream).items() if target == "patient_id"}
+        kept = set(read_names(stream))
+        columns, cells = [], []
+        for name, column in zip(rejected.columns, rejected.cells, strict=True):
+            if name not in kept:
+                continue
+            columns.append(name)
+            texts = [self.of(text or "") for text in column.to_pylist()] if name in hidden else None
+            cells.append(column if texts is None else pa.chunked_array([pa.array(texts, type=column.type)]))
+        return replace(rejected, columns=tuple(columns), cells=tuple(cells))
+
+
+def read_names(stream: CohortStream) -> tuple[str, ...]:
+    """Columns of a file that adcr reads, in the file's order.
+
+    Parameters
+    ----------
+    stream : CohortStream
+
+    Returns
+    -------
+    tuple of str
+    """
+    return tuple(_read(stream))
+
+
+def _read(stream: CohortStream) -> dict[str, str]:
+    """Cohort column of each column that is read."""
+    plans = {plan.position: plan.target for plan in stream.plans if plan.position is not None and plan.target}
+    return {name: plans[position] for position, name in enumerate(stream.names) if position in plans}
 
 
 def pseudonyms_from_environment() -> Pseudonyms:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 
 from features.cell_safety import harmless
+from serving.score_writer import csv_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from features.cohort import Cohort, Fault
+    from features.cohort import Fault
+    from features.tables.text_table import TextTable
 
 #: Columns that come before the original ones, so that a mended file can be scored as it is.
 FAULT_COLUMNS = ("fault_row", "fault_code", "fault_column", "fault_value", "fault_what", "fault_mend")
@@ -19,32 +22,48 @@ FAULT_COLUMNS = ("fault_row", "fault_code", "fault_column", "fault_value", "faul
 SEPARATOR = " | "
 
 
-def rejected_table(cohort: Cohort) -> pd.DataFrame:
-    """One row per quarantined row of the file, its faults first and its original cells after them.
+def rejected_lines(table: TextTable, faults: Iterable[Fault], place: Callable[[int], str]) -> Any:
+    """Lines of the rejected file: each row's faults first and its original cells after them.
 
     Parameters
     ----------
-    cohort : Cohort
-        A validated cohort.
+    table : TextTable
+        Rows that were put aside, as the file holds them.
+    faults : iterable of Fault
+        Of these rows and of others.
+    place : callable
+        Writes a row number as a user finds the row.
 
     Returns
     -------
-    pandas.DataFrame
-        Text only: FAULT_COLUMNS, then the file's columns in their order. Several faults of a row are joined by
-        SEPARATOR, in the same order in every fault column.
+    bytes-like
+        CSV, with the columns that `rejected_header` names. Several faults of a row are joined by SEPARATOR, in the
+        same order in every fault column.
     """
-    by_row: dict[int, list[Fault]] = {row: [] for row in cohort.rejected}
-    for fault in cohort.faults:
+    by_row: dict[int, list[Fault]] = {int(row): [] for row in table.rows}
+    for fault in faults:
         if fault.severity == "quarantine" and fault.row in by_row:
             by_row[fault.row].append(fault)
-    # A rejected file that was mended and scored again brings the fault columns of its first run.
-    met = dict.fromkeys(name for cells in cohort.raw_rejected.values() for name in cells)
-    names = [name for name in met if name not in FAULT_COLUMNS]
-    records = []
-    for row in sorted(by_row):
-        original = cohort.raw_rejected.get(row, {})
-        records.append([str(row), *_joined(by_row[row]), *(original.get(name, "") for name in names)])
-    return pd.DataFrame(records, columns=[*FAULT_COLUMNS, *names], dtype="str")
+    told = [[place(row), *_joined(found)] for row, found in by_row.items()]
+    columns = [pa.array(list(cells), type=pa.large_string()) for cells in zip(*told, strict=True)]
+    kept = [cells for name, cells in zip(table.columns, table.cells, strict=True) if name not in FAULT_COLUMNS]
+    return csv_lines([*columns, *kept])
+
+
+def rejected_header(names: Iterable[str]) -> bytes:
+    """First line of the rejected file.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Columns of the input; those of an earlier run's faults, in a file that was mended, are left out.
+
+    Returns
+    -------
+    bytes
+    """
+    kept = [name for name in names if name not in FAULT_COLUMNS]
+    return bytes(csv_lines([pa.array([name], type=pa.large_string()) for name in (*FAULT_COLUMNS, *kept)]))
 
 
 def fault_text(faults: Iterable[Fault]) -> str:

@@ -3,74 +3,56 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import msgspec
 
-from features.cohort_file import read_cohort
+from features.cohort_opening import open_cohort
+from features.errors import InputError
+from features.in_order import processors
 from features.whole_file import StagedFiles, writing
 from serving import manifest as records
+from serving.adc_ranking import ranked_adcs
 from serving.output_files import OutputFiles, check_output
-from serving.quarantine import harmless_table, rejected_table
+from serving.pseudonyms import read_names
+from serving.quarantine import rejected_header
+from serving.run_manifest import package_versions, run_manifest
+from serving.run_tally import RunTally
 from serving.score_batches import score_batches
-from serving.score_writer import open_scores
-from serving.scores import check_reasons, data_origin, score_columns
-from serving.scoring_engine import fastest
-from serving.shift import ShiftCounts, column_shifts
+from serving.score_parts import (
+    PART_BYTES,
+    PartJob,
+    folder_stamp,
+    make_parts,
+    on_this_machine,
+    rejected_place,
+    require_replaceable,
+)
+from serving.score_writer import ScoreFile
+from serving.scores import check_reasons
+from serving.scoring_plan import ScoringTask, scoring_plan
+from serving.unfinished_run import Checkpoint, UnfinishedRun
 from training.model_bundle import RECORD_FILE
 from training.model_trust import trusted_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
-    from features.cohort import Cohort
-    from serving.pseudonyms import Pseudonyms
-    from serving.scores import ScoredBatch
+    from features.cohort_stream import CohortStream
+    from serving.score_batches import ScoringPlan
     from training.model_bundle import ModelBundle
 
     #: Called with the rows done and the rows to do, after each batch.
     Progress = Callable[[int, int], None]
 
-_PACKAGES = ("adcr", "lightgbm", "numpy", "pandas", "pyarrow")
+_SCORES, _REJECTED, _PARTS = "scores", "rejected", "parts"
 
 
-@dataclass(frozen=True)
-class ScoringTask:
-    """A file, a model and what is wanted of them.
-
-    Attributes
-    ----------
-    file : Path
-        CSV, TSV, Excel or Parquet.
-    bundle_folder : Path
-        The model.
-    output : Path
-        `.csv` or `.parquet`; replaced if it is there.
-    top_reasons : int
-        Reasons per patient; 0 for none.
-    mapping, sheet, encoding : str or None
-        How to read the file.
-    pseudonyms : Pseudonyms or None
-        What ids become in every output; None leaves them as they are.
-    """
-
-    file: Path
-    bundle_folder: Path
-    output: Path
-    top_reasons: int = 3
-    mapping: str | None = None
-    sheet: str | None = None
-    encoding: str | None = None
-    pseudonyms: Pseudonyms | None = None
-
-
-def score_file(task: ScoringTask, *, progress: Progress | None = None) -> records.Manifest:
+def score_file(
+    task: ScoringTask, *, progress: Progress | None = None, reading: Progress | None = None
+) -> records.Manifest:
     """Score a cohort file.
 
     Beside the scores stand `<out>.rejected.csv`, if rows were rejected, and `<out>.manifest.json`, which is put in
@@ -81,6 +63,8 @@ def score_file(task: ScoringTask, *, progress: Progress | None = None) -> record
     task : ScoringTask
     progress : callable, optional
         Called with the rows done and the rows to do.
+    reading : callable, optional
+        Called with the megabytes read and to read while the file is read for the first time.
 
     Returns
     -------
@@ -98,153 +82,184 @@ def score_file(task: ScoringTask, *, progress: Progress | None = None) -> record
     check_reasons(task.top_reasons)
     inputs = (task.file, *([Path(task.mapping)] if task.mapping else []))
     files = check_output(task.output, inputs=inputs)
+    if files.in_parts:
+        require_replaceable(files.scores)
+    elif task.engine == "dask":
+        raise InputError(
+            "many machines write a folder, not one file.", where="--output", mend="Name a folder: -o scores."
+        )
     bundle = trusted_bundle(task.bundle_folder)
-    cohort = read_cohort(task.file, mapping=task.mapping, sheet=task.sheet, encoding=task.encoding, for_scoring=True)
-    if task.pseudonyms:
-        cohort = task.pseudonyms.of_cohort(cohort)
-    with StagedFiles() as staged:
-        tally = _write_scores(staged, files, bundle, cohort, task.top_reasons, progress)
-        manifest = _write_records(staged, files, bundle, cohort, tally)
-        _publish(staged, files, manifest)
+    if task.rank_adcs:
+        ranked_adcs(task.rank_adcs, bundle.record)
+    with writing(task.output), UnfinishedRun(files.scores, keep=task.resume) as run:
+        stream = _opened(task, bundle, reading)
+        write = _write_parts if files.in_parts else _write_scores
+        tally = write(run, task, files, bundle, stream, progress)
+        manifest = _publish(run, files, bundle, stream, tally, task)
+        run.done = True
     return manifest
 
 
-@dataclass
-class _Tally:
-    """What is summed up while batches pass."""
-
-    origin: str
-    top_reasons: int
-    columns: tuple[str, ...]
-    rows: int = 0
-    probability: list[NDArray[np.float64]] = field(default_factory=list)
-    bands: Counter[str] = field(default_factory=Counter)
-    shift: ShiftCounts | None = None
-    engine: str = ""
-
-    def add(self, batch: ScoredBatch) -> None:
-        self.rows += len(batch.table)
-        self.probability.append(batch.table["response_probability"].to_numpy())
-        self.bands.update(batch.table["risk_band"])
-        self.shift = batch.shift if self.shift is None else self.shift + batch.shift
-
-
-def _write_scores(
-    staged: StagedFiles,
-    files: OutputFiles,
-    bundle: ModelBundle,
-    cohort: Cohort,
-    top_reasons: int,
-    progress: Progress | None,
-) -> _Tally:
-    origin = data_origin(bundle, cohort.source.kind)
-    columns = score_columns(top_reasons, with_origin=bool(origin))
-    tally = _Tally(origin, top_reasons, columns)
-    with writing(files.scores):
-        suffix = files.scores.suffix.lower()
-        writer = open_scores(staged.stage(files.scores), suffix, columns, _facts(bundle, origin))
-        try:
-            engine, tally.engine = fastest(bundle, cohort.patients, reasons=top_reasons > 0)
-            for batch in score_batches(engine, cohort.patients, top_reasons=top_reasons, origin=origin):
-                writer.write(batch.table)
-                tally.add(batch)
-                if progress:
-                    progress(tally.rows, len(cohort.patients))
-        finally:
-            writer.close()
-    return tally
-
-
-def _write_records(
-    staged: StagedFiles, files: OutputFiles, bundle: ModelBundle, cohort: Cohort, tally: _Tally
-) -> records.Manifest:
-    """Write rejected rows and manifest, once the counts add up."""
-    rows = records.RowCounts(cohort.rows_in, tally.rows, len(cohort.rejected), cohort.duplicates_merged)
-    if not rows.add_up:
-        raise AssertionError(f"rows were lost or scored twice: {rows}")
-    rejected = None
-    if cohort.rejected:
-        with writing(files.rejected):
-            place = staged.stage(files.rejected)
-            table = harmless_table(rejected_table(cohort))
-            table.to_csv(place, index=False, encoding="utf-8", lineterminator="\n")
-            rejected = records.stamp(place, files.rejected.name)
-    scores = records.stamp(staged.staged(files.scores), files.scores.name)
-    manifest = _manifest(bundle, cohort, tally, rows, scores, rejected)
-    with writing(files.manifest):
-        staged.stage(files.manifest).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest
-
-
-def _manifest(
-    bundle: ModelBundle,
-    cohort: Cohort,
-    tally: _Tally,
-    rows: records.RowCounts,
-    scores: records.FileStamp,
-    rejected: records.FileStamp | None,
-) -> records.Manifest:
-    record = bundle.record
-    shift = tally.shift
-    return records.Manifest(
-        schema_version=records.SCHEMA_VERSION,
-        research_use=records.RESEARCH_USE,
-        input=records.InputStamp(cohort.source.name, cohort.source.sha256, cohort.source.kind),
-        model=records.ModelStamp(
-            name=record.model_name,
-            version=record.model_version,
-            endpoint=record.endpoint,
-            sha256=records.stamp(bundle.folder / RECORD_FILE, RECORD_FILE).sha256,
-            cohort_name=record.cohort.name,
-            cohort_sha256=record.cohort.sha256,
-            cohort_kind=record.cohort.kind,
-        ),
-        rows=rows,
-        data_origin=tally.origin,
-        scores=scores,
-        rejected=rejected,
-        columns=tally.columns,
-        top_reasons=tally.top_reasons,
-        engine=tally.engine,
-        probability=records.spread(np.concatenate(tally.probability)),
-        bands=dict(sorted(tally.bands.items())),
-        outside_training_range=round(shift.rows_outside / shift.rows, 6) if shift and shift.rows else 0.0,
-        unseen_adc=shift.rows_unseen_adc if shift else 0,
-        shift=column_shifts(record, shift) if shift else (),
-        faults=dict(sorted(Counter(fault.code for fault in cohort.faults).items())),
+def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None) -> CohortStream:
+    sizes = {"batch_rows": task.batch_rows, "block_bytes": task.block_bytes}
+    return open_cohort(
+        task.file,
+        mapping=task.mapping,
+        sheet=task.sheet,
+        encoding=task.encoding,
         # A model may have learned from columns outside the catalogue.
-        unused_columns=tuple(name for name in cohort.unused() if name not in record.schema.names),
-        versions=_versions(),
+        extra=[column.name for column in bundle.record.schema.columns if column.source == "extra"],
+        threads=task.threads,
+        progress=_in_megabytes(reading) if reading else None,
+        **{name: size for name, size in sizes.items() if size},
     )
 
 
-def _versions() -> dict[str, str]:
-    """Versions of what decides the bits of a score; a checkout that is not installed has none of its own."""
-    found = {}
-    for name in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+def _in_megabytes(reading: Progress) -> Progress:
+    return lambda done, total: reading(done // 1_000_000, total // 1_000_000)
 
 
-def _publish(staged: StagedFiles, files: OutputFiles, manifest: records.Manifest) -> None:
-    # An older manifest would describe files that are now being replaced.
-    for stale in (files.manifest, *([] if manifest.rejected else [files.rejected])):
-        with writing(stale):
-            stale.unlink(missing_ok=True)
-    staged.publish(files.scores)
-    if manifest.rejected:
-        staged.publish(files.rejected)
-    staged.publish(files.manifest)
+def _write_scores(
+    run: UnfinishedRun,
+    task: ScoringTask,
+    files: OutputFiles,
+    bundle: ModelBundle,
+    stream: CohortStream,
+    progress: Progress | None,
+) -> tuple[RunTally, ScoringPlan, str]:
+    """Score every block that an earlier run has not, and make a checkpoint every few seconds."""
+    plan, engine = scoring_plan(task, files.scores.suffix.lower(), bundle, stream)
+    fingerprint = _fingerprint(task, bundle, stream, plan)
+    found = run.start(fingerprint, resume=task.resume)
+    tally = msgspec.msgpack.decode(found.tally, type=RunTally) if found else RunTally()
+    done = found.blocks if found else 0
+    scores = ScoreFile(
+        run.file(_SCORES), plan.form, list(found.footers) if found else [], list(found.positions) if found else []
+    )
+    threads = processors() if task.threads is None else task.threads
+    for block in score_batches(stream, plan, threads=threads, skip=done):
+        for batch in block.scores:
+            scores.append(batch)
+        for lines in block.rejected:
+            rejected = run.file(_REJECTED)
+            if not rejected.tell():
+                rejected.write(rejected_header(_written_names(task, stream)))
+            rejected.write(lines)
+        tally.add(block.tally)
+        done += 1
+        if run.due:
+            state = msgspec.msgpack.encode(tally)
+            run.save(Checkpoint(fingerprint, done, run.sizes(), scores.positions, scores.footers, state))
+        if progress:
+            progress(tally.rows_in, stream.rows)
+    scores.finish()
+    run.close()
+    return tally, plan, engine
 
 
-def _facts(bundle: ModelBundle, origin: str) -> dict[str, str]:
-    """Facts of the whole table, for a Parquet file's own metadata."""
-    record = bundle.record
-    facts = {
-        "research_use": records.RESEARCH_USE,
-        "endpoint": record.endpoint,
-        "model_name": record.model_name,
-        "model_version": record.model_version,
-    }
-    return facts | ({"data_origin": origin} if origin else {})
+def _write_parts(
+    run: UnfinishedRun,
+    task: ScoringTask,
+    files: OutputFiles,
+    bundle: ModelBundle,
+    stream: CohortStream,
+    progress: Progress | None,
+) -> tuple[RunTally, ScoringPlan, str]:
+    """Score every part that an earlier run has not, on this machine or on many."""
+    plan, engine = scoring_plan(task, ".parquet", bundle, stream)
+    fingerprint = _fingerprint(task, bundle, stream, plan)
+    found = run.start(fingerprint, resume=task.resume)
+    parts = run.path(_PARTS)
+    parts.mkdir(exist_ok=True)
+    if found is None:
+        run.save(Checkpoint(fingerprint, 0, {}, [], [], b""))
+    tables = enumerate(stream.table.partitions(task.part_bytes or PART_BYTES))
+    jobs = [PartJob(number, table, stream, task, bundle, str(parts)) for number, table in tables]
+    threads = processors() if task.threads is None else task.threads
+    tally = RunTally()
+    with _workers(task, threads) as make:
+        for part in make_parts(jobs, make):
+            tally.add(part)
+            if progress:
+                progress(tally.rows_in, stream.rows)
+    for job in jobs:
+        lines = rejected_place(job.place).read_bytes()
+        if lines:
+            rejected = run.file(_REJECTED)
+            if not rejected.tell():
+                rejected.write(rejected_header(_written_names(task, stream)))
+            rejected.write(lines)
+    # Sums, rejected rows, and what a worker that was killed left behind.
+    for path in parts.iterdir():
+        if path.suffix != ".parquet":
+            path.unlink()
+    run.close()
+    return tally, plan, engine
+
+
+@contextlib.contextmanager
+def _workers(task: ScoringTask, threads: int) -> Iterator[Callable[[list[PartJob]], Iterator[bytes]]]:
+    if task.engine == "dask":
+        from serving.distributed import on_dask
+
+        with on_dask(task.scheduler) as make:
+            yield make
+    else:
+        yield on_this_machine(threads)
+
+
+def _written_names(task: ScoringTask, stream: CohortStream) -> tuple[str, ...]:
+    """Columns of the file of rejected rows."""
+    return read_names(stream) if task.pseudonyms else stream.names
+
+
+def _fingerprint(task: ScoringTask, bundle: ModelBundle, stream: CohortStream, plan: ScoringPlan) -> str:
+    """Hash of everything that decides a byte of the output."""
+    parts = (
+        stream.source.sha256,
+        records.stamp(bundle.folder / RECORD_FILE, RECORD_FILE).sha256,
+        Path(task.mapping).read_text("utf-8") if task.mapping and Path(task.mapping).is_file() else task.mapping,
+        (task.sheet, task.encoding, task.top_reasons, task.batch_rows, task.block_bytes, task.part_bytes),
+        (plan.form.suffix, plan.form.columns, dict(plan.form.metadata)),
+        package_versions(),
+        task.pseudonyms.of("fingerprint") if task.pseudonyms else "",
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _publish(
+    run: UnfinishedRun,
+    files: OutputFiles,
+    bundle: ModelBundle,
+    stream: CohortStream,
+    found: tuple[RunTally, ScoringPlan, str],
+    task: ScoringTask,
+) -> records.Manifest:
+    """Put scores, rejected rows and last the manifest in their places, once the counts add up."""
+    tally, plan, engine = found
+    rows = records.RowCounts(stream.rows, tally.scored, tally.rejected, tally.merged)
+    if not rows.add_up or tally.rows_in != stream.rows:
+        raise AssertionError(f"rows were lost or scored twice: {rows}, {tally.rows_in} read")
+    if files.in_parts:
+        scores = folder_stamp(run.path(_PARTS), files.scores.name)
+    else:
+        scores = records.stamp(run.path(_SCORES), files.scores.name)
+    rejected = records.stamp(run.path(_REJECTED), files.rejected.name) if tally.rejected else None
+    manifest = run_manifest(bundle, stream, tally, plan, engine, task, rows, scores, rejected)
+    with StagedFiles() as staged:
+        with writing(files.manifest):
+            staged.stage(files.manifest).write_text(manifest.to_json(), encoding="utf-8")
+        # An older manifest would describe files that are now being replaced.
+        for stale in (files.manifest, *([] if rejected else [files.rejected])):
+            with writing(stale):
+                stale.unlink(missing_ok=True)
+        if files.in_parts:
+            run.publish_folder(_PARTS, files.scores)
+        else:
+            staged.adopt(files.scores, run.path(_SCORES))
+            staged.publish(files.scores)
+        if rejected:
+            staged.adopt(files.rejected, run.path(_REJECTED))
+            staged.publish(files.rejected)
+        staged.publish(files.manifest)
+    return manifest

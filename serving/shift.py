@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
+from features.columns.coded_column import absent
 from features.core_biomarkers import CORE_BIOMARKERS
+from serving.population_shift import PSI_LARGE, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from features.feature_schema import FeatureColumn, FeatureSchema
@@ -28,6 +30,8 @@ SEPARATOR = "; "
 NOTABLE_MISSING_CHANGE = 0.2
 #: ... or where more than this share of the measured values lies outside the training range.
 NOTABLE_OUTSIDE = 0.05
+#: ... or where its values moved and chance does not explain it; models have some fifty columns.
+NOTABLE_P_VALUE = 0.001
 
 
 class ColumnShift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,15 +41,24 @@ class ColumnShift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     missing: float
     missing_in_training: float
     outside: float
+    #: population stability index of the measured values, and p-value of the chi-square test that they are of the
+    #: training patients' distribution; None where the model's record has no histogram
+    psi: float | None = None
+    p_value: float | None = None
+
+    @property
+    def moved(self) -> bool:
+        """Whether the values are distributed otherwise than in training, by more than chance."""
+        return self.psi is not None and self.psi > PSI_LARGE and (self.p_value or 0.0) < NOTABLE_P_VALUE
 
     @property
     def notable(self) -> bool:
         """Whether the difference is large enough to be told."""
         changed = abs(self.missing - self.missing_in_training) > NOTABLE_MISSING_CHANGE
-        return changed or self.outside > NOTABLE_OUTSIDE
+        return changed or self.outside > NOTABLE_OUTSIDE or self.moved
 
 
-def outside_training_range(record: BundleRecord, patients: pd.DataFrame, matrix: NDArray[np.float64]) -> Flags:
+def outside_training_range(record: BundleRecord, patients: Mapping[str, Any], matrix: NDArray[np.float64]) -> Flags:
     """Mark the values that lie beyond all that the model has seen.
 
     A number below the lowest or above the highest of the training patients, a level or category that none of them
@@ -55,8 +68,8 @@ def outside_training_range(record: BundleRecord, patients: pd.DataFrame, matrix:
     ----------
     record : BundleRecord
         The model's record of its training patients.
-    patients : pandas.DataFrame of shape (n_patients, any)
-        Validated patients, row by row those of `matrix`.
+    patients : mapping of str to numpy.ndarray or CodedColumn
+        Validated patients by cohort column, row by row those of `matrix`.
     matrix : numpy.ndarray of shape (n_patients, n_columns)
         Encoded by `record.schema`.
 
@@ -65,16 +78,16 @@ def outside_training_range(record: BundleRecord, patients: pd.DataFrame, matrix:
     numpy.ndarray of bool, shape (n_patients, n_columns + 2)
         One column per name of `range_names`; missing values are not outside.
     """
-    flags = np.zeros((len(patients), len(record.schema.columns) + 2), dtype=bool)
+    flags = np.zeros((len(matrix), len(record.schema.columns) + 2), dtype=bool, order="F")
     for j, column in enumerate(record.schema.columns):
         # The parts of an ADC are those of the training set exactly where the ADC is.
         if column.source != "adc_profile":
             flags[:, j] = _outside(column, record.training_ranges.get(column.name), patients, matrix[:, j])
-    flags[:, -2] = ~patients["adc"].isin(list(record.cohort.adcs)).to_numpy()
+    flags[:, -2] = ~patients["adc"].isin(record.cohort.adcs)
     settings = record.cohort.settings
     if settings and "setting" in patients and "setting" not in record.schema.names:
         given = patients["setting"]
-        flags[:, -1] = (given.notna() & ~given.isin(list(settings))).to_numpy()
+        flags[:, -1] = given.where(lambda setting: setting not in settings)
     return flags
 
 
@@ -130,8 +143,8 @@ def missing_core_biomarkers(schema: FeatureSchema, matrix: NDArray[np.float64]) 
     return flags
 
 
-def names_of(flags: Flags, names: Sequence[str]) -> NDArray[np.object_]:
-    """Write the marked names of each row into one text.
+def names_of(flags: Flags, names: Sequence[str]) -> Any:
+    """Name what is marked in each row.
 
     Parameters
     ----------
@@ -140,18 +153,25 @@ def names_of(flags: Flags, names: Sequence[str]) -> NDArray[np.object_]:
 
     Returns
     -------
-    numpy.ndarray of str, shape (n_rows,)
+    pyarrow.StringArray of n_rows
         Names in order with SEPARATOR between them; "" where none is marked.
     """
-    texts = np.full(len(flags), "", dtype=object)
-    marked = np.flatnonzero(flags.any(axis=1))
-    if len(marked):
-        # Few patterns occur among many rows: each is written once.
-        patterns, which = np.unique(np.packbits(flags[marked], axis=1), axis=0, return_inverse=True)
-        bits = np.unpackbits(patterns, axis=1, count=flags.shape[1]).astype(bool)
-        written = [SEPARATOR.join(name for name, on in zip(names, row, strict=True) if on) for row in bits]
-        texts[marked] = np.array(written, dtype=object)[which.reshape(-1)]
-    return texts
+    marked = np.flatnonzero(flags.any(axis=0))
+    codes, patterns = np.zeros(len(flags), dtype=np.int64), [""]
+    # Few patterns occur among many rows: each is written once.
+    for j in marked.tolist():
+        with_name = [f"{text}{SEPARATOR}{names[j]}" if text else names[j] for text in patterns]
+        codes, patterns = _used(
+            codes * 2 + flags[:, j], [t for pair in zip(patterns, with_name, strict=True) for t in pair]
+        )
+    return pa.array(patterns, type=pa.string()).take(pa.array(codes))
+
+
+def _used(codes: NDArray[np.int64], texts: list[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Codes without gaps, and their texts."""
+    used = np.bincount(codes, minlength=len(texts)) > 0
+    place = np.cumsum(used) - 1
+    return place[codes], [text for text, on in zip(texts, used, strict=True) if on]
 
 
 @dataclass(frozen=True)
@@ -175,6 +195,7 @@ class ShiftCounts:
     missing: NDArray[np.int64]
     outside: NDArray[np.int64]
     measured: NDArray[np.int64]
+    histogram: tuple[tuple[int, ...], ...] = ()
 
     def __add__(self, other: ShiftCounts) -> ShiftCounts:
         return ShiftCounts(
@@ -212,13 +233,33 @@ def count_shift(matrix: NDArray[np.float64], outside: Flags) -> ShiftCounts:
     )
 
 
-def column_shifts(record: BundleRecord, counts: ShiftCounts) -> tuple[ColumnShift, ...]:
+class ColumnCounts(Protocol):
+    """Counts per column of the model over some patients."""
+
+    @property
+    def missing(self) -> Sequence[int] | NDArray[np.int64]:
+        """Patients without a value."""
+
+    @property
+    def outside(self) -> Sequence[int] | NDArray[np.int64]:
+        """Patients with a value outside the training range."""
+
+    @property
+    def measured(self) -> Sequence[int] | NDArray[np.int64]:
+        """Patients with a value."""
+
+    @property
+    def histogram(self) -> Sequence[Sequence[int]]:
+        """Patients by the bins of the training record; empty where they were not counted."""
+
+
+def column_shifts(record: BundleRecord, counts: ColumnCounts) -> tuple[ColumnShift, ...]:
     """Compare a file with the training patients, column by column.
 
     Parameters
     ----------
     record : BundleRecord
-    counts : ShiftCounts
+    counts : ShiftCounts or RunTally
         Of the whole file.
 
     Returns
@@ -226,26 +267,36 @@ def column_shifts(record: BundleRecord, counts: ShiftCounts) -> tuple[ColumnShif
     tuple of ColumnShift
         The model's columns in order, without the parts of the ADC; empty for a file without patients.
     """
-    if not counts.rows:
+    rows = [int(m) + int(k) for m, k in zip(counts.missing, counts.measured, strict=True)]
+    if not any(rows):
         return ()
     return tuple(
         ColumnShift(
             name=column.name,
-            missing=round(int(counts.missing[j]) / counts.rows, 6),
+            missing=round(int(counts.missing[j]) / rows[j], 6),
             missing_in_training=round(record.training_ranges[column.name].missing_rate, 6),
             outside=round(int(counts.outside[j]) / max(int(counts.measured[j]), 1), 6),
+            **_moved(record.training_ranges[column.name], counts.histogram[j] if counts.histogram else ()),
         )
         for j, column in enumerate(record.schema.columns)
         if column.source != "adc_profile" and column.name in record.training_ranges
     )
 
 
+def _moved(seen: TrainingRange, found: Sequence[int]) -> dict[str, float]:
+    if not seen.bin_counts or not found:
+        return {}
+    shift = compare(seen.bin_counts, found)
+    # Two significant digits of a p-value are all that anyone reads.
+    return {"psi": round(shift.psi, 4), "p_value": float(f"{shift.p_value:.2g}")}
+
+
 def _outside(
-    column: FeatureColumn, seen: TrainingRange | None, patients: pd.DataFrame, values: NDArray[np.float64]
+    column: FeatureColumn, seen: TrainingRange | None, patients: Mapping[str, Any], values: NDArray[np.float64]
 ) -> Flags:
     # A value that the encoding does not know: a category that no training patient had.
-    given = patients[column.name].notna().to_numpy() if column.name in patients else np.zeros(len(values), dtype=bool)
-    flags: Flags = given & np.isnan(values)
+    given = patients.get(column.name)
+    flags = np.zeros(len(values), dtype=bool) if given is None else ~absent(given) & np.isnan(values)
     if seen is None:
         return flags
     if column.kind != "categorical" and seen.minimum is not None and seen.maximum is not None:

@@ -16,7 +16,7 @@ from features.cohort_file import read_cohort
 from features.errors import AdcrError
 from features.faults import CohortRejectedError, describe
 from features.limits import Limits
-from features.tables.delimited_text import _TableBuilder, read_delimited
+from features.tables.delimited_text import TableBuilder, read_delimited
 from features.tables.plain_text import read_plain
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def test_the_fast_and_the_careful_reader_agree(
     fast = read_plain(path, ",", limits=limits, notes=())
     if fast is None:
         return
-    careful = _TableBuilder("t.csv", ["a", "b", "c"], limits)
+    careful = TableBuilder("t.csv", ["a", "b", "c"], limits)
     for number, row in enumerate(cells, start=2):
         careful.add(number, row)
     slow = careful.table(())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from features.cohort import Cohort
-    from serving.scores import ScoredBatch
+    from serving.score_batches import ScoredBlock
 
 
 @pytest.fixture
@@ -336,7 +336,7 @@ def test_a_full_disk_leaves_the_earlier_scores_and_nothing_else(
     assert run(file, "-o", str(out), "--quiet") == 0
     before = {path.name: digest(path) for path in tmp_path.iterdir()}
 
-    def full(*_: object, **__: object) -> Iterator[ScoredBatch]:
+    def full(*_: object, **__: object) -> Iterator[ScoredBlock]:
         yield from ()
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -349,8 +349,8 @@ def test_a_full_disk_leaves_the_earlier_scores_and_nothing_else(
 def test_ctrl_c_leaves_nothing(
     run: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*arguments: Any, **options: Any) -> Iterator[ScoredBatch]:
-        yield next(score_batches(*arguments, **options, batch_rows=10))
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[ScoredBlock]:
+        yield next(score_batches(*arguments, **options))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(score_stream, "score_batches", interrupted)
@@ -403,7 +403,7 @@ def test_an_input_is_never_overwritten(
     ("output", "told"),
     [
         ("out.xlsx", "End it in .csv or .parquet"),
-        ("out", "End it in .csv or .parquet"),
+        ("out.xls", "End it in .csv or .parquet"),
         ("no/such/out.csv", "there is no such folder"),
         ("folder.csv", "no ordinary file"),
     ],

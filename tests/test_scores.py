@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from features.biomarkers import measures
 from features.feature_schema import FeatureColumn
 from features.feature_table import encode
-from serving.reasons import reason_text, value_text
-from serving.score_batches import score_batches
+from serving.number_texts import exact_texts, rounded_texts, signed_texts
+from serving.patients import Patients
+from serving.reasons import _rounded, reason_text, value_text
 from serving.scores import (
+    BANDS,
     LIKELY,
     UNCERTAIN,
     UNLIKELY,
@@ -114,10 +116,10 @@ def test_no_patients_give_an_empty_table_with_all_columns(bundle: ModelBundle, l
 def test_a_band_is_named_only_where_the_whole_interval_has_left_the_response_rate_behind() -> None:
     # By hand: odds 1, times and divided by 1.5, are probabilities of 0.6 and 0.4.
     low, high = np.array([0.61, 0.59, 0.10, 0.10]), np.array([0.90, 0.90, 0.39, 0.41])
-    assert risk_bands(low, high, 0.5).tolist() == [LIKELY, UNCERTAIN, UNLIKELY, UNCERTAIN]
+    assert [BANDS[band] for band in risk_bands(low, high, 0.5)] == [LIKELY, UNCERTAIN, UNLIKELY, UNCERTAIN]
     # Odds 1/4, times and divided by 1.5: 3/11 and 1/7.
     low, high = np.array([0.273, 0.272, 0.01, 0.01]), np.array([0.9, 0.9, 0.142, 0.143])
-    assert risk_bands(low, high, 0.2).tolist() == [LIKELY, UNCERTAIN, UNLIKELY, UNCERTAIN]
+    assert [BANDS[band] for band in risk_bands(low, high, 0.2)] == [LIKELY, UNCERTAIN, UNLIKELY, UNCERTAIN]
 
 
 def test_simulated_patients_and_simulated_models_are_both_told(bundle: ModelBundle) -> None:
@@ -211,6 +213,22 @@ def test_a_number_told_to_machines_reads_back_exactly(value: float) -> None:
     assert float(value_text(column("x", "numeric", "ratio"), value)) == value
 
 
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.floats(allow_nan=False, allow_infinity=False) | st.floats(-20, 20).map(lambda x: round(x, 3)), min_size=1
+    )
+)
+def test_numbers_written_together_are_written_as_one_by_one(values: list[float]) -> None:
+    numbers = np.array(values)
+    codes, texts = rounded_texts(numbers, lambda value: _rounded(value, "+"))
+    assert [texts[code] for code in codes] == [_rounded(value, "+") for value in values]
+    assert exact_texts(numbers).to_pylist() == [repr(value).removesuffix(".0") for value in values]
+    amounts = np.round(np.clip(numbers, -30, 30), 9)
+    codes, texts = signed_texts(amounts)
+    assert [texts[code] for code in codes] == [f"{amount:+.2f}" for amount in amounts]
+
+
 # -- each patient alone ------------------------------------------------------------------------------------------
 
 
@@ -224,19 +242,6 @@ def test_neither_the_order_of_rows_nor_of_columns_changes_a_bit(
     shuffled = patients.iloc[rows][list(columns)].reset_index(drop=True)
     expected = scored(bundle, patients).iloc[rows].reset_index(drop=True)
     pd.testing.assert_frame_equal(scored(bundle, shuffled), expected, check_exact=True)
-
-
-@pytest.mark.parametrize("batch_rows", [1, 17, 1000])
-def test_the_size_of_a_batch_changes_no_bit(bundle: ModelBundle, learned_cohort: Cohort, batch_rows: int) -> None:
-    patients = learned_cohort.patients.head(60)
-    batches = list(score_batches(bundle, patients, batch_rows=batch_rows))
-    together = pd.concat([batch.table for batch in batches], ignore_index=True)
-    pd.testing.assert_frame_equal(together, scored(bundle, patients), check_exact=True)
-    shift = batches[0].shift
-    for batch in batches[1:]:
-        shift = shift + batch.shift
-    whole = score(bundle, patients, encode(patients, bundle.record.schema)).shift
-    assert column_shifts(bundle.record, shift) == column_shifts(bundle.record, whole)
 
 
 # -- cautions ----------------------------------------------------------------------------------------------------
@@ -272,8 +277,8 @@ def test_the_treatment_setting_is_checked_even_where_the_model_does_not_use_it(
     stamp = msgspec.structs.replace(bundle.record.cohort, settings=("neoadjuvant",))
     record = msgspec.structs.replace(bundle.record, schema=schema, cohort=stamp)
     patients = learned_cohort.patients
-    flags = outside_training_range(record, patients, encode(patients, schema).to_numpy())
-    told = names_of(flags, range_names(schema))
+    flags = outside_training_range(record, Patients.of(patients).columns, encode(patients, schema).to_numpy())
+    told = np.array(names_of(flags, range_names(schema)).to_pylist())
     assert (told == np.where(patients["setting"] == "metastatic", "setting", "")).all()
 
 
@@ -299,7 +304,7 @@ def test_the_shift_of_a_file_compares_missing_and_outside_values_with_training(
     patients = learned_cohort.patients.head(10).copy()
     patients["til_percent"] = [np.nan] * 6 + [99.9, 99.9, 1.0, 2.0]
     matrix = encode(patients, bundle.record.schema).to_numpy()
-    flags = outside_training_range(bundle.record, patients, matrix)
+    flags = outside_training_range(bundle.record, Patients.of(patients).columns, matrix)
     shifts = {s.name: s for s in column_shifts(bundle.record, count_shift(matrix, flags))}
     til = shifts["til_percent"]
     assert (til.missing, til.outside, til.notable) == (0.6, 0.5, True)

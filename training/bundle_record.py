@@ -74,10 +74,24 @@ def _range(values: np.ndarray, column: FeatureColumn) -> TrainingRange:
     known = values[np.isfinite(values)]
     counts = {level: int((known == i).sum()) for i, level in enumerate(column.levels)}
     missing_rate = float(1 - len(known) / len(values))
+    edges, in_bins = _bins(known, column)
     if not len(known) or column.kind == "categorical":
-        return TrainingRange(missing_rate, level_counts=counts)
+        return TrainingRange(missing_rate, level_counts=counts, bin_edges=edges, bin_counts=in_bins)
     low, p01, p99, high = map(float, np.percentile(known, [0, 1, 99, 100]))
-    return TrainingRange(missing_rate, low, p01, p99, high, counts)
+    return TrainingRange(missing_rate, low, p01, p99, high, counts, edges, in_bins)
+
+
+def _bins(known: np.ndarray, column: FeatureColumn) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Edges of the bins that shift is looked for in, and the patients of each."""
+    if not len(known):
+        return (), ()
+    if column.kind == "numeric":
+        tenths = np.quantile(known, np.linspace(0.1, 0.9, 9))
+        edges = np.unique([float(f"{edge:.3g}") for edge in tenths])
+    else:
+        edges = np.arange(max(len(column.levels), 2) - 1) + 0.5
+    counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
+    return tuple(map(float, edges)), tuple(map(int, counts))
 
 
 def cohort_stamp(cohort: Cohort, table: TrainingTable) -> CohortStamp:
@@ -101,7 +115,20 @@ def cohort_stamp(cohort: Cohort, table: TrainingTable) -> CohortStamp:
         events=table.events,
         adcs={str(drug): int(count) for drug, count in zip(drugs, counts, strict=True)},
         settings=settings_of(cohort, table),
+        adcs_by_her2=_adcs_by_her2(cohort, table),
     )
+
+
+def _adcs_by_her2(cohort: Cohort, table: TrainingTable) -> dict[str, dict[str, int]]:
+    """Count the patients per ADC and HER2 class: how many a new patient can be compared with."""
+    if "her2_class" not in cohort.patients:
+        return {}
+    classes = cohort.patients["her2_class"].iloc[table.rows].fillna("").astype(str).to_numpy()
+    counts: dict[str, dict[str, int]] = {}
+    for drug, level in zip(table.adc.astype(str), classes, strict=True):
+        by_class = counts.setdefault(str(drug), {})
+        by_class[str(level)] = by_class.get(str(level), 0) + 1
+    return {drug: dict(sorted(by_class.items())) for drug, by_class in sorted(counts.items())}
 
 
 def bundle_record(

@@ -24,6 +24,10 @@ class TrainingRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     maximum: float | None = None
     #: patients per level (ordinal and categorical)
     level_counts: dict[str, int] = {}
+    #: patients between consecutive edges, the last edge of a bin belonging to it: for shift checks; empty in older
+    #: models. Edges are tenths of the values, rounded, or lie between levels.
+    bin_edges: tuple[float, ...] = ()
+    bin_counts: tuple[int, ...] = ()
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +62,8 @@ class CohortStamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: patients per ADC
     adcs: dict[str, int]
     settings: tuple[str, ...] = ()
+    #: patients per ADC and HER2 class ("" where it is not known); empty in older models
+    adcs_by_her2: dict[str, dict[str, int]] = {}
 
 
 class GoldenRows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features import fault_rules as rules
+from features.columns.coded_column import CodedColumn, among
 from features.her2_status import her2_status, ish_group, ish_result
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ class ReadColumns:
     Attributes
     ----------
     by_column : dict of str to numpy.ndarray
-        Numbers and yes/no as float64, levels and text as object, by cohort column.
+        Numbers and yes/no as float64, levels and text as object or coded, by cohort column.
     names : mapping of str to str
         Header in the file of each column.
     size : int
         Number of rows.
     """
 
-    by_column: dict[str, NDArray[Any]]
+    by_column: dict[str, Any]
     names: Mapping[str, str]
     size: int
 
@@ -47,10 +48,16 @@ class ReadColumns:
         found = self.by_column.get(column)
         return np.full(self.size, np.nan) if found is None else found
 
-    def levels(self, column: str) -> NDArray[np.object_]:
-        """Levels of a column; None throughout where the file has none."""
+    def levels(self, column: str) -> Any:
+        """Levels of a column, coded or of objects; none throughout where the file has none."""
         found = self.by_column.get(column)
-        return np.full(self.size, None, dtype=object) if found is None else found
+        empty = CodedColumn(np.full(self.size, -1), np.array([], dtype=object))
+        return empty if found is None else found
+
+    def texts(self, column: str) -> NDArray[np.object_]:
+        """Levels of a column as text; None where missing."""
+        found = self.levels(column)
+        return found.objects() if isinstance(found, CodedColumn) else found
 
 
 def check_contradictions(read: ReadColumns, log: FaultLog) -> None:
@@ -73,9 +80,11 @@ def _check_her2(read: ReadColumns, log: FaultLog) -> None:
     ratio, copies = read.numbers("her2_ish_ratio"), read.numbers("erbb2_copy_number")
     stated = read.numbers("her2_ish_positive")
     group = ish_group(ratio, copies)
-    weak = np.isin(ihc, ["0", "ultralow", "1+"]) & (group == 1)
-    _report(read, log, rules.IHC_LOW_ISH_POSITIVE, weak, "her2_ihc", lambda i: {"value": ihc[i]})
-    _report(read, log, rules.IHC_HIGH_ISH_NEGATIVE, (ihc == "3+") & (group == 5), "her2_ihc")
+    weak, strong = among(ihc, ("0", "ultralow", "1+")) & (group == 1), among(ihc, ("3+",))
+    if weak.any():
+        told = read.texts("her2_ihc")
+        _report(read, log, rules.IHC_LOW_ISH_POSITIVE, weak, "her2_ihc", lambda i: {"value": told[i]})
+    _report(read, log, rules.IHC_HIGH_ISH_NEGATIVE, strong & (group == 5), "her2_ihc")
     # Without IHC, groups 2 to 4 have no result of their own to differ from.
     computed = np.where(np.isnan(group), np.nan, ish_result(ratio, copies, ihc))
     _report(
@@ -86,8 +95,8 @@ def _check_her2(read: ReadColumns, log: FaultLog) -> None:
         "her2_ish_positive",
         lambda i: {"stated": _sign(stated[i]), "computed": _sign(computed[i]), "group": int(group[i])},
     )
-    low = read.levels("her2_class") == "low"
-    _report(read, log, rules.LOW_LABEL_IHC_HIGH, low & (ihc == "3+"), "her2_class")
+    low = among(read.levels("her2_class"), ("low",))
+    _report(read, log, rules.LOW_LABEL_IHC_HIGH, low & strong, "her2_class")
     status = read.numbers("her2_status")
     by_rule = her2_status(ihc, ratio, copies, stated)
     _report(
@@ -129,7 +138,9 @@ def _check_receptor(read: ReadColumns, log: FaultLog, receptor: str) -> None:
 
 
 def _check_response(read: ReadColumns, log: FaultLog) -> None:
-    stated, best = read.numbers("objective_response"), read.levels("best_response")
+    if not {"objective_response", "best_response"} <= set(read.by_column):
+        return
+    stated, best = read.numbers("objective_response"), read.texts("best_response")
     expected = response_of(best)
     _report(
         read,
@@ -159,10 +170,15 @@ def _report(
     column: str,
     details: Callable[[int], dict[str, Any]] | None = None,
 ) -> None:
-    for position in np.flatnonzero(chosen):
-        told = details(int(position)) if details else {}
+    # Few combinations of values occur among many rows: each is told once.
+    groups: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for position in np.flatnonzero(chosen).tolist():
+        told = details(position) if details else {}
+        groups.setdefault(tuple(told.items()), []).append(position)
+    for told_items, positions in groups.items():
+        told = dict(told_items)
         value = told.pop("value", None)
-        log.at(rule, [int(position)], column=read.names.get(column, column), values=[value], **told)
+        log.at(rule, positions, column=read.names.get(column, column), values=[value] * len(positions), **told)
 
 
 def _differ(stated: NDArray[np.float64], computed: NDArray[np.float64]) -> NDArray[np.bool_]:

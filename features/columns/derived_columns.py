@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from features.cohort import OUTCOME_COLUMNS
+from features.columns.coded_column import CodedColumn, absent
 from features.columns.contradictions import receptor_status, response_of
-from features.her2_status import her2_class, her2_status
+from features.her2_status import her2_class, her2_class_codes, her2_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class Derivation(NamedTuple):
     target: str
     needs: tuple[str, ...]
     helps: tuple[str, ...]
-    compute: Callable[[ReadColumns], NDArray[Any]]
+    compute: Callable[[ReadColumns], Any]
 
 
 def _ratio(read: ReadColumns) -> NDArray[np.float64]:
@@ -52,8 +52,9 @@ def _her2_status(read: ReadColumns) -> NDArray[np.float64]:
     )
 
 
-def _her2_class(read: ReadColumns) -> NDArray[np.object_]:
-    return her2_class(read.levels("her2_ihc"), read.numbers("her2_status"))
+def _her2_class(read: ReadColumns) -> Any:
+    levels, status = read.levels("her2_ihc"), read.numbers("her2_status")
+    return her2_class_codes(levels, status) if isinstance(levels, CodedColumn) else her2_class(levels, status)
 
 
 def _receptor(receptor: str) -> Callable[[ReadColumns], NDArray[np.float64]]:
@@ -67,7 +68,7 @@ def _hr_status(read: ReadColumns) -> NDArray[np.float64]:
 
 
 def _objective_response(read: ReadColumns) -> NDArray[np.float64]:
-    return response_of(read.levels("best_response"))
+    return response_of(read.texts("best_response"))
 
 
 _ISH_COLUMNS = ("her2_ish_ratio", "erbb2_copy_number", "her2_ish_positive")
@@ -108,11 +109,13 @@ def derive_columns(read: ReadColumns, *, outcomes: bool = True) -> dict[str, tup
             continue
         computed = compute(read)
         stated = read.by_column.get(target)
-        if stated is None or (_absent(stated) & ~_absent(computed)).any():
+        if stated is None or (absent(stated) & ~absent(computed)).any():
             filled.setdefault(target, (*needs, *(column for column in helps if column in read.by_column)))
-        read.by_column[target] = computed if stated is None else np.where(_absent(stated), computed, stated)
+        read.by_column[target] = computed if stated is None else _filled(stated, computed)
     return filled
 
 
-def _absent(values: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.asarray(pd.isna(values))
+def _filled(stated: Any, computed: Any) -> Any:
+    if isinstance(stated, CodedColumn):
+        return stated.filled(computed)
+    return np.where(absent(stated), computed, stated)

@@ -41,7 +41,7 @@ def settle_duplicates(table: TextTable, read: ReadColumns, log: FaultLog) -> NDA
         Rows that were merged into an earlier one.
     """
     merged = np.zeros(len(table), dtype=bool)
-    keys = pd.DataFrame({"patient": read.levels("patient_id"), "adc": read.levels("adc")})
+    keys = pd.DataFrame({"patient": read.texts("patient_id"), "adc": read.texts("adc")})
     known = keys["patient"].notna().to_numpy(dtype=bool)
     repeated = keys["patient"].duplicated(keep=False).to_numpy(dtype=bool) & known
     if not repeated.any():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
 
 from features import fault_rules as rules
+from features.columns.coded_column import CodedColumn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +29,11 @@ _PERSONAL = {
 }
 #: Ids of plain characters need no closer look.
 _SAFE = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+#: Of these, what plain characters can write: names need a space or a comma.
+_PERSONAL_AND_SAFE = f"{_PERSONAL['record numbers']}|{_PERSONAL['dates']}"
 
 
-def read_ids(column: TextColumn, log: FaultLog) -> NDArray[np.object_]:
+def read_ids(column: TextColumn, log: FaultLog) -> CodedColumn:
     """Read the column of patient ids.
 
     Nothing is a missing value here but a blank cell: "NA", "007", "1E5" and numbers of any length stay as written.
@@ -43,8 +46,8 @@ def read_ids(column: TextColumn, log: FaultLog) -> NDArray[np.object_]:
 
     Returns
     -------
-    numpy.ndarray of object, shape (n,)
-        Ids in Unicode form NFC; None where blank.
+    CodedColumn of n rows
+        Ids in Unicode form NFC; missing where blank.
     """
     composed = list(column.distinct)
     found: dict[int, tuple[Rule, str]] = {}
@@ -64,7 +67,14 @@ def read_ids(column: TextColumn, log: FaultLog) -> NDArray[np.object_]:
     _note_forms(column, composed, log)
     texts = np.array(composed, dtype=object)
     texts[blank] = None
-    return column.spread(texts, None)
+    return CodedColumn(column.codes, texts)
+
+
+def plain_ids(ids: Any) -> bool:
+    """Whether every id of an Arrow column is of plain characters and like no personal data, so that none is noted."""
+    if ids.null_count or not pc.all(pc.match_substring_regex(ids, _SAFE)).as_py():
+        return False
+    return not pc.any(pc.match_substring_regex(ids, _PERSONAL_AND_SAFE)).as_py()
 
 
 def _match(column: TextColumn, pattern: str) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from features import fault_rules as rules
 from features.column_names import normalise_level
+from features.columns.coded_column import CodedColumn
 from features.columns.cohort_columns import allowed_values
 from features.tables.text_column import MISSING_WORDS, note_missing_words, tally
 
@@ -39,7 +40,7 @@ _RANGE = re.compile(r"(.+?)\s*(?:-|to|/|or)\s*(.+)")
 _MISSING, _UNDETERMINED, _RANGED, _UNKNOWN = "missing", "undetermined", "range", "unknown"
 
 
-def read_levels(column: TextColumn, measure: Measure, log: FaultLog) -> NDArray[np.object_]:
+def read_levels(column: TextColumn, measure: Measure, log: FaultLog) -> CodedColumn:
     """Read an ordinal or categorical column.
 
     Parameters
@@ -53,12 +54,12 @@ def read_levels(column: TextColumn, measure: Measure, log: FaultLog) -> NDArray[
 
     Returns
     -------
-    numpy.ndarray of object, shape (n,)
-        Levels as the catalogue writes them; None where missing or faulty.
+    CodedColumn of n rows
+        Levels as the catalogue writes them; missing where missing or faulty.
     """
     levels, reasons = _judge(column, measure)
     _report(column, measure, levels, reasons, log)
-    return column.spread(levels, None)
+    return CodedColumn(column.codes, levels)
 
 
 def read_yes_no(column: TextColumn, measure: Measure, log: FaultLog) -> NDArray[np.float64]:
@@ -132,8 +133,10 @@ def _report(
     column.report(unknown if named else rules.LEVEL_RANGE, reasons == _RANGED, log, levels=allowed)
     column.report(unknown, reasons == _UNKNOWN, log, levels=allowed)
     changed: Counter[str] = Counter()
-    for text, level, count in zip(column.distinct, levels, column.counts(), strict=True):
-        if level is not None and text not in (level, f"{level}.0"):
-            changed[f"{text} as {level}"] += int(count)
+    pairs = list(zip(column.distinct, levels, strict=True))
+    if any(level is not None and text not in (level, f"{level}.0") for text, level in pairs):
+        for (text, level), count in zip(pairs, column.counts(), strict=True):
+            if level is not None and text not in (level, f"{level}.0"):
+                changed[f"{text} as {level}"] += int(count)
     if changed:
         log.note(rules.SPELLING, column=column.name, number=changed.total(), changes=tally(changed))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from enum import IntEnum, auto
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from features import fault_rules as rules
-from features.columns.units import UNIT_WORDS, conversion
-from features.tables.text_column import is_missing_word, note_missing_words
+from features.columns.number_forms import CHARACTERS, Form, NumberRange, parse
+from features.columns.units import conversion
+from features.tables.text_column import note_missing_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,52 +23,6 @@ if TYPE_CHECKING:
 
 #: Whole numbers that many databases write for "missing".
 SENTINELS = (-9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)
-#: Numbers that Arrow may convert in bulk; anything else is read one by one.
-_PLAIN = r"^-?[0-9]{1,40}(\.[0-9]{1,40})?$"
-_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?"
-#: Full-width signs, and the kinds of minus that word processors put in the place of "-".
-_CHARACTERS = {
-    **{0xFF10 + digit: str(digit) for digit in range(10)},
-    0xFF0E: ".",
-    0xFF0C: ",",
-    0xFF0B: "+",
-    0xFF0D: "-",
-    **dict.fromkeys((0x2212, 0x2013, 0x2010, 0x2011), "-"),
-}
-
-
-class Form(IntEnum):
-    """How a cell of a numeric column is written."""
-
-    PLAIN = auto()
-    MISSING = auto()
-    DECIMAL_COMMA = auto()
-    THOUSANDS = auto()
-    PERCENT = auto()
-    UNIT = auto()
-    OTHER_UNIT = auto()
-    BOUND = auto()
-    DATE = auto()
-    NOT_FINITE = auto()
-    NO_NUMBER = auto()
-
-
-#: Tried in this order.
-_PATTERNS = {
-    Form.PLAIN: re.compile(rf"({_NUMBER})"),
-    Form.PERCENT: re.compile(rf"({_NUMBER})\s*%"),
-    Form.THOUSANDS: re.compile(
-        r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?"  # 1,234.5
-        r"|[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]*"  # 1.234,5
-    ),
-    Form.DECIMAL_COMMA: re.compile(r"([-+]?[0-9]*,[0-9]+)"),
-    Form.NOT_FINITE: re.compile(r"[-+]?inf(?:inity)?", re.IGNORECASE),
-    Form.BOUND: re.compile(
-        rf"(?:[<>]=?|[\u2264\u2265~]|up to|over|under)\s*{_NUMBER}\s*%?|{_NUMBER}\s*(?:-|to)\s*{_NUMBER}\s*%?"
-    ),
-    Form.DATE: re.compile(r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}(?:[T ].*)?|[0-9]{1,2}[-./][0-9]{1,2}[-./][0-9]{2,4}"),
-    Form.UNIT: re.compile(rf"({_NUMBER})\s*([A-Za-z/%][A-Za-z0-9/ %-]*)"),
-}
 _BAD_FORMS: dict[Form, Rule] = {
     Form.THOUSANDS: rules.THOUSANDS,
     Form.OTHER_UNIT: rules.OTHER_UNIT,
@@ -82,26 +34,67 @@ _BAD_FORMS: dict[Form, Rule] = {
 
 
 @dataclass(frozen=True, slots=True)
-class NumberRange:
-    """What the numbers of a column mean and which are possible.
+class NumberFacts:
+    """What reading one cell of a column needs to know of all the others.
 
     Attributes
     ----------
-    unit : str
-        Unit of the catalogue; values come out in it.
-    low, high : float or None
-        Smallest and largest possible value, both allowed.
-    declared : str or None
-        Unit that the user's mapping says the file is in.
+    comma, pointed : str
+        First text with a decimal comma, and first plain number with a point; "" where there is none.
+    percent, bare : bool
+        Whether any cell has a percent sign, and whether any number has none.
+    impossible : str
+        First text that the declared unit does not allow; "" where there is none.
     """
 
-    unit: str
-    low: float | None = None
-    high: float | None = None
-    declared: str | None = None
+    comma: str = ""
+    pointed: str = ""
+    percent: bool = False
+    bare: bool = False
+    impossible: str = ""
+
+    def __add__(self, later: NumberFacts) -> NumberFacts:
+        return NumberFacts(
+            self.comma or later.comma,
+            self.pointed or later.pointed,
+            self.percent or later.percent,
+            self.bare or later.bare,
+            self.impossible or later.impossible,
+        )
 
 
-def read_numbers(column: TextColumn, span: NumberRange, log: FaultLog) -> NDArray[np.float64]:
+def number_facts(column: TextColumn, span: NumberRange) -> NumberFacts:
+    """Gather the facts of a column, or of a part of it; those of its parts add up.
+
+    Parameters
+    ----------
+    column : TextColumn
+    span : NumberRange
+
+    Returns
+    -------
+    NumberFacts
+    """
+    values, forms = parse(column, span)
+    used = column.counts() > 0
+    percent, comma = (forms == Form.PERCENT) & used, (forms == Form.DECIMAL_COMMA) & used
+    pointed = (forms == Form.PLAIN) & used
+    pointed = pointed & _with(column, lambda text: "." in text) if pointed.any() else pointed
+    # Whether "1,234" is a number is settled by the others; where it is, the sign in question stands elsewhere too.
+    bare = np.isfinite(values) & used & ~percent
+    impossible = (values > 1.0) & used if span.declared == "fraction" else np.zeros(len(values), dtype=bool)
+    return NumberFacts(
+        _first(column, comma),
+        _first(column, pointed),
+        bool(percent.any()),
+        bool(bare.any()),
+        _first(column, impossible),
+    )
+
+
+def read_numbers(
+    column: TextColumn, span: NumberRange, log: FaultLog, *, facts: NumberFacts | None = None
+) -> NDArray[np.float64]:
     """Read a numeric column.
 
     Parameters
@@ -111,79 +104,44 @@ def read_numbers(column: TextColumn, span: NumberRange, log: FaultLog) -> NDArra
         Unit and possible values.
     log : FaultLog
         Takes every fault, with row, value and mend.
+    facts : NumberFacts, optional
+        Those of the whole file, where the column is a part of it.
 
     Returns
     -------
     numpy.ndarray of float64, shape (n,)
         In the catalogue's unit; missing and faulty cells are NaN.
     """
-    values, forms = _parse(column, span)
+    values, forms = parse(column, span)
     note_missing_words(column, forms == Form.MISSING, log)
-    values = _settle_commas(column, values, forms, log)
-    values = _settle_units(column, values, forms, span, log)
+    whole = number_facts(column, span) if facts is None else facts
+    values = _settle_commas(column, values, forms, log, whole)
+    values = _settle_units(column, values, forms, span, log, whole)
+    if facts is None and span.declared is None:
+        _doubt_percent(column, values, forms == Form.PERCENT, span, log)
     for form, rule in _BAD_FORMS.items():
         column.report(rule, forms == form, log, unit=span.declared or span.unit)
     values = _check_range(column, values, span, log)
     return column.spread(values, np.nan)
 
 
-def _parse(column: TextColumn, span: NumberRange) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """Value and form of each distinct text; commas, units and ranges are judged later, over the whole column."""
-    size = len(column.arrow)
-    values = np.full(size, np.nan)
-    forms = np.full(size, Form.PLAIN, dtype=np.int8)
-    texts = column.arrow
-    plain = pc.match_substring_regex(texts, _PLAIN).to_numpy(zero_copy_only=False).astype(bool)
-    if plain.any():
-        values[plain] = texts.filter(pa.array(plain)).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    for position in np.flatnonzero(~plain):
-        forms[position], values[position] = _parse_one(column.distinct[position], span)
-    infinite = np.isinf(values)
-    forms[infinite] = Form.NOT_FINITE
-    values[infinite] = np.nan
-    return values, forms
-
-
-def _parse_one(written: str, span: NumberRange) -> tuple[Form, float]:
-    text = written.translate(_CHARACTERS)
-    if is_missing_word(text):
-        return Form.MISSING, np.nan
-    for form, pattern in _PATTERNS.items():
-        if found := pattern.fullmatch(text):
-            return _value(form, found, span)
-    return Form.NO_NUMBER, np.nan
-
-
-def _value(form: Form, found: re.Match[str], span: NumberRange) -> tuple[Form, float]:
-    if form is Form.UNIT:
-        unit = UNIT_WORDS.get(found[2].strip().casefold())
-        if unit is None:
-            return Form.NO_NUMBER, np.nan
-        if unit != (span.declared or span.unit):
-            return Form.OTHER_UNIT, np.nan
-    if form in (Form.PLAIN, Form.PERCENT, Form.DECIMAL_COMMA, Form.UNIT):
-        return form, float(found[1].replace(",", "."))
-    return form, np.nan
-
-
 def _settle_commas(
-    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], log: FaultLog
+    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], log: FaultLog, facts: NumberFacts
 ) -> NDArray[np.float64]:
     """Read decimal commas where the whole column agrees; "1,234" alone may be either and is put aside."""
     comma = forms == Form.DECIMAL_COMMA
-    if comma.any():
-        pointed = (forms == Form.PLAIN) & _with(column, lambda text: "." in text)
-        if pointed.any():
-            examples = {"comma": _first(column, comma), "point": _first(column, pointed)}
-            log.note(rules.DECIMAL_MIXED, column=column.name, **examples)
+    if facts.comma:
+        if facts.pointed:
+            log.note(rules.DECIMAL_MIXED, column=column.name, comma=facts.comma, point=facts.pointed)
         else:
             # Beside "1,5" a value such as "0,125" or "1,234" is a decimal number too.
             alike = (forms == Form.THOUSANDS) & _with(column, lambda text: text.count(",") == 1 and "." not in text)
             for position in np.flatnonzero(alike):
-                values[position] = float(column.distinct[position].translate(_CHARACTERS).replace(",", "."))
+                values[position] = float(column.distinct[position].translate(CHARACTERS).replace(",", "."))
             forms[alike] = Form.DECIMAL_COMMA
             number = int(column.counts()[comma | alike].sum())
-            log.note(rules.DECIMAL_COMMA, column=column.name, number=number)
+            if number:
+                log.note(rules.DECIMAL_COMMA, column=column.name, number=number)
     unusual = np.isfinite(values) & ~_ascii(column)
     if unusual.any():
         number = int(column.counts()[unusual].sum())
@@ -192,24 +150,28 @@ def _settle_commas(
 
 
 def _settle_units(
-    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], span: NumberRange, log: FaultLog
+    column: TextColumn,
+    values: NDArray[np.float64],
+    forms: NDArray[np.int8],
+    span: NumberRange,
+    log: FaultLog,
+    facts: NumberFacts,
 ) -> NDArray[np.float64]:
     counts = column.counts()
     percent = forms == Form.PERCENT
     if percent.any():
-        values = _settle_percent(column, values, forms, span, log)
+        values = _settle_percent(column, values, forms, span, log, facts)
     in_unit = forms == Form.UNIT
     if in_unit.any():
         log.note(
             rules.UNIT_READ, column=column.name, number=int(counts[in_unit].sum()), unit=span.declared or span.unit
         )
     if span.declared is None:
-        _doubt_percent(column, values, percent, span, log)
         return values
     factor = conversion(span.declared, span.unit)
     impossible = (values > 1.0) if span.declared == "fraction" else np.zeros(len(values), dtype=bool)
-    if factor is None or impossible.any():
-        value = _first(column, impossible) if impossible.any() else _first(column, np.isfinite(values))
+    if factor is None or impossible.any() or facts.impossible:
+        value = facts.impossible or _first(column, impossible if impossible.any() else np.isfinite(values))
         number = int(counts[impossible].sum()) if impossible.any() else len(column)
         log.note(rules.UNIT_CONFLICT, column=column.name, value=value, number=number, unit=span.declared)
         return np.full_like(values, np.nan)
@@ -221,7 +183,12 @@ def _settle_units(
 
 
 def _settle_percent(
-    column: TextColumn, values: NDArray[np.float64], forms: NDArray[np.int8], span: NumberRange, log: FaultLog
+    column: TextColumn,
+    values: NDArray[np.float64],
+    forms: NDArray[np.int8],
+    span: NumberRange,
+    log: FaultLog,
+    facts: NumberFacts,
 ) -> NDArray[np.float64]:
     """Read "20%" where every value has the sign or the unit is declared; beside bare numbers it is put aside."""
     percent = forms == Form.PERCENT
@@ -229,7 +196,7 @@ def _settle_percent(
     unit = span.declared or span.unit
     if unit not in ("percent", "fraction"):
         column.report(rules.OTHER_UNIT, percent, log, unit=unit)
-    elif bare.any() and span.declared != "percent":
+    elif (bare.any() or facts.bare) and span.declared != "percent":
         column.report(rules.PERCENT_SIGN, percent, log)
     else:
         log.note(rules.PERCENT_READ, column=column.name, number=int(column.counts()[percent].sum()), unit=unit)

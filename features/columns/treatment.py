@@ -13,11 +13,10 @@ from features import fault_rules as rules
 from features.adcs import adcs, resolve_adc
 from features.cohort import NO_ADC
 from features.column_names import normalise_level
+from features.columns.coded_column import CodedColumn
 from features.tables.text_column import is_missing_word, note_missing_words
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from features.faults import FaultLog
     from features.tables.text_column import TextColumn
 
@@ -30,7 +29,7 @@ _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]00:00(?::00(?:\.
 _SERIAL_DAYS = (32_874, 55_153)
 
 
-def read_adcs(column: TextColumn, log: FaultLog) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+def read_adcs(column: TextColumn, log: FaultLog) -> tuple[CodedColumn, CodedColumn]:
     """Read the column of ADCs.
 
     "T-DM1 + pertuzumab" is the ADC with its partner; a cell with two ADCs is a fault.
@@ -42,8 +41,8 @@ def read_adcs(column: TextColumn, log: FaultLog) -> tuple[NDArray[np.object_], N
 
     Returns
     -------
-    adc, partners : numpy.ndarray of object, shape (n,)
-        Short name of the catalogue or "none", and the other drugs of the cell; None where faulty or absent.
+    adc, partners : CodedColumn of n rows
+        Short name of the catalogue or "none", and the other drugs of the cell; missing where faulty or absent.
     """
     resolved = [_resolve(text) for text in column.distinct]
     blank = np.array(
@@ -62,7 +61,7 @@ def read_adcs(column: TextColumn, log: FaultLog) -> tuple[NDArray[np.object_], N
     moved = np.array([partner is not None for partner in partners], dtype=bool)
     if moved.any():
         log.note(rules.PARTNERS_MOVED, column=column.name, number=int(column.counts()[moved].sum()))
-    return column.spread(found, None), column.spread(partners, None)
+    return CodedColumn(column.codes, found), CodedColumn(column.codes, partners)
 
 
 def _resolve(text: str) -> tuple[str, str] | None:
@@ -75,7 +74,7 @@ def _hint(text: str) -> str:
     return f" Did you mean '{spelled[near[0]]}'?" if near else ""
 
 
-def read_dates(column: TextColumn, log: FaultLog, *, today: datetime.date | None = None) -> NDArray[np.object_]:
+def read_dates(column: TextColumn, log: FaultLog, *, today: datetime.date | None = None) -> CodedColumn:
     """Read a column of ISO dates.
 
     Day and month cannot be told apart in 03/04/2024, so no other form is read.
@@ -89,8 +88,8 @@ def read_dates(column: TextColumn, log: FaultLog, *, today: datetime.date | None
 
     Returns
     -------
-    numpy.ndarray of object, shape (n,)
-        ISO text; None where missing or faulty.
+    CodedColumn of n rows
+        ISO text; missing where missing or faulty.
     """
     last = today or datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)
     size = len(column.distinct)
@@ -109,7 +108,7 @@ def read_dates(column: TextColumn, log: FaultLog, *, today: datetime.date | None
     column.report(rules.DATE_FUTURE, future, log)
     column.report(rules.DATE_FORMAT, unread, log)
     dates[future] = None
-    return column.spread(dates, None)
+    return CodedColumn(column.codes, dates)
 
 
 def _iso_date(text: str) -> datetime.date | None:

@@ -16,14 +16,13 @@ import pyarrow as pa
 from features import fault_rules as rules
 from features.tables.packed_file import check_expansion, open_bytes
 from features.tables.plain_text import read_plain
-from features.tables.text_table import check_shape, refuse, text_table
+from features.tables.text_table import TextTable, check_shape, refuse, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from features.cohort import Fault
     from features.limits import Limits
-    from features.tables.text_table import TextTable
 
 #: Delimiters looked for, the likelier first.
 _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
@@ -78,19 +77,16 @@ def read_delimited(path: Path, *, limits: Limits, encoding: str | None = None, l
     """
     if path.suffix.lower() == ".gz":
         check_expansion(path, limits)
-    head = _head(path, limits)
-    if not head.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
-        raise refuse(path.name, rules.EMPTY_FILE)
-    dialect = _dialect(path.name, head, encoding, leading_comments)
+    dialect, _ = dialect_of(path, limits, encoding, leading_comments)
     if dialect.encoding == "utf-8" and not leading_comments:
         plain = read_plain(path, dialect.delimiter, limits=limits, notes=dialect.notes)
         if plain is not None:
             return plain
-    with closing(open_bytes(path, limits)) as stream, _text(stream, dialect.encoding) as text:
+    with closing(open_bytes(path, limits)) as stream, as_text(stream, dialect.encoding) as text:
         try:
             return _read(path.name, text, dialect, limits, leading_comments)
         except UnicodeDecodeError:
-            _refuse_encoding(path, dialect.encoding, limits)
+            refuse_encoding(path, dialect.encoding, limits)
 
 
 def _head(path: Path, limits: Limits) -> bytes:
@@ -98,9 +94,24 @@ def _head(path: Path, limits: Limits) -> bytes:
         return stream.read(_HEAD_BYTES)
 
 
-def _text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
+def as_text(stream: IO[bytes], encoding: str) -> io.TextIOWrapper:
+    """Text of a stream of bytes."""
     # newline="" keeps line ends inside quoted cells, and still splits at \n, \r\n and bare \r.
     return io.TextIOWrapper(stream, encoding=encoding, errors="strict", newline="")
+
+
+def dialect_of(path: Path, limits: Limits, encoding: str | None, leading_comments: str = "") -> tuple[Dialect, bytes]:
+    """How a file is written, and its first bytes, by which that was told.
+
+    Raises
+    ------
+    CohortRejectedError
+        If it holds nothing, or no such encoding is known.
+    """
+    head = _head(path, limits)
+    if not head.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
+        raise refuse(path.name, rules.EMPTY_FILE)
+    return _dialect(path.name, head, encoding, leading_comments), head
 
 
 def _dialect(name: str, head: bytes, encoding: str | None, leading_comments: str) -> Dialect:
@@ -149,25 +160,29 @@ def _delimiter(header: str) -> str:
 
 
 def _read(name: str, text: io.TextIOWrapper, dialect: Dialect, limits: Limits, comments: str) -> TextTable:
-    records = _records(name, text, dialect, limits)
-    above = 0
-    header: list[str] = []
-    for record in records:
-        above += 1
-        told = "".join(record).strip()
-        if told and not (comments and record[0].startswith(comments)):
-            header = record
-            break
+    found = records(name, text, dialect, limits)
+    above, header = skip_to_header(found, comments)
     if not header:
         raise refuse(name, rules.EMPTY_FILE)
     check_shape(name, rows=0, columns=len(header), limits=limits)
-    builder = _TableBuilder(name, header, limits)
-    for number, record in enumerate(records, start=above + 1):
+    builder = TableBuilder(name, header, limits)
+    for number, record in enumerate(found, start=above + 1):
         builder.add(number, record)
     return builder.table(dialect.notes)
 
 
-def _records(name: str, text: io.TextIOWrapper, dialect: Dialect, limits: Limits) -> Iterator[list[str]]:
+def skip_to_header(found: Iterator[list[str]], comments: str = "") -> tuple[int, list[str]]:
+    """Take records up to the header: its row, and its names; no names where there is none."""
+    above = 0
+    for record in found:
+        above += 1
+        if "".join(record).strip() and not (comments and record[0].startswith(comments)):
+            return above, record
+    return above, []
+
+
+def records(name: str, text: io.TextIOWrapper, dialect: Dialect, limits: Limits) -> Iterator[list[str]]:
+    """Every record of a text, the header among them."""
     lines = _lines(name, text, limits)
     done = 0
     if dialect.has_separator_line:
@@ -192,7 +207,7 @@ def _lines(name: str, text: io.TextIOWrapper, limits: Limits) -> Iterator[str]:
         yield line
 
 
-class _TableBuilder:
+class TableBuilder:
     """Turns records into Arrow columns block by block, so that memory holds one block of Python text at a time."""
 
     def __init__(self, name: str, header: Sequence[str], limits: Limits) -> None:
@@ -201,16 +216,21 @@ class _TableBuilder:
         self._chunks: list[list[Any]] = [[] for _ in header]
         self._rows: list[int] = []
         self._misshapen: dict[int, Fault] = {}
-        self._blank = 0
-        self._too_long = 0
-        self._longest = 0
+        self.blank = 0
+        self.too_long = 0
+        self.longest = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether a block of rows has been taken, for those who take a table in parts."""
+        return len(self._rows) == _RECORDS_PER_BLOCK
 
     def add(self, number: int, record: list[str]) -> None:
         """Take the record of one row."""
         width = len(self._header)
         if len(record) != width or not record[0].strip():
             if not "".join(record).strip():
-                self._blank += 1
+                self.blank += 1
                 return
             record = self._fit(number, record)
         self._rows.append(number)
@@ -222,8 +242,8 @@ class _TableBuilder:
         width = len(self._header)
         surplus = record[width:]
         if "".join(surplus).strip():
-            self._too_long += 1
-            self._longest = max(self._longest, len(record))
+            self.too_long += 1
+            self.longest = max(self.longest, len(record))
             rule = rules.LONG_ROW
         elif len(record) < width:
             rule = rules.SHORT_ROW
@@ -245,17 +265,32 @@ class _TableBuilder:
             self._flush()
         if not self._rows:
             raise refuse(self._name, rules.NO_ROWS)
-        if self._too_long == len(self._rows):
-            raise refuse(self._name, rules.ALL_ROWS_LONG, cells=self._longest, columns=len(self._header))
-        blank = [rules.BLANK_ROWS.fault(number=self._blank)] if self._blank else []
+        if self.too_long == len(self._rows):
+            raise refuse(self._name, rules.ALL_ROWS_LONG, cells=self.longest, columns=len(self._header))
         return text_table(
             self._name,
             self._header,
             [pa.chunked_array(chunks, type=pa.string()) for chunks in self._chunks],
             np.array(self._rows, dtype=np.int64),
-            notes=[*notes, *blank],
+            notes=[*notes, *self._blank_notes()],
             misshapen=self._misshapen,
         )
+
+    def part(self) -> TextTable:
+        """Give what was added as part of a larger table: it may hold no row, and nameless columns stay."""
+        if self._block:
+            self._flush()
+        return TextTable(
+            name=self._name,
+            columns=tuple(self._header),
+            cells=tuple(pa.chunked_array(chunks, type=pa.string()) for chunks in self._chunks),
+            rows=np.array(self._rows, dtype=np.int64),
+            notes=tuple(self._blank_notes()),
+            misshapen=self._misshapen,
+        )
+
+    def _blank_notes(self) -> list[Fault]:
+        return [rules.BLANK_ROWS.fault(number=self.blank)] if self.blank else []
 
 
 def _arrow_text(cells: Sequence[str]) -> Any:
@@ -266,7 +301,7 @@ def _arrow_text(cells: Sequence[str]) -> Any:
         return pa.array([c.encode("utf-8", "replace").decode() for c in cells], type=pa.string())
 
 
-def _refuse_encoding(path: Path, encoding: str, limits: Limits) -> NoReturn:
+def refuse_encoding(path: Path, encoding: str, limits: Limits) -> NoReturn:
     """Refuse a file with the first byte that its encoding does not allow."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     offset, line = 0, 1

@@ -72,7 +72,7 @@ def read_table(
     """
     caps = Limits.from_environment() if limits is None else limits
     try:
-        kind = _kind(path, caps)
+        kind = kind_of(path, caps)
         if kind == "parquet":
             return read_parquet(path, limits=caps)
         if kind == "xlsx":
@@ -97,7 +97,7 @@ def suffix_of(path: Path) -> str:
     return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
 
 
-def _kind(path: Path, limits: Limits) -> str:
+def kind_of(path: Path, limits: Limits) -> str:
     """Check what can be known without reading a file whole, and tell its format."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):

@@ -138,11 +138,11 @@ def is_missing_word(text: str) -> bool:
 
 def note_missing_words(column: TextColumn, missing: Sequence[bool] | NDArray[np.bool_], log: FaultLog) -> None:
     """Say which words of a column were read as missing, and how often."""
-    positions = np.flatnonzero(missing)
-    if not len(positions):
+    positions = [p for p in np.flatnonzero(missing) if column.distinct[p] not in _SILENT]
+    if not positions:
         return
     counts = column.counts()
-    told = {column.distinct[p]: int(counts[p]) for p in positions if counts[p] and column.distinct[p] not in _SILENT}
+    told = {column.distinct[p]: int(counts[p]) for p in positions if counts[p]}
     if told:
         log.note(rules.MISSING_WORD, column=column.name, number=sum(told.values()), words=tally(told))
 

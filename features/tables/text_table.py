@@ -53,6 +53,10 @@ class TextTable:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def text_cells(self, column: int) -> Any:
+        """Cells of one column as text, whatever `cells` holds them as."""
+        return self.cells[column]
+
     def take(self, positions: NDArray[np.intp]) -> TextTable:
         """Return the table with only the rows at `positions`, in that order."""
         kept = {old: new for new, old in enumerate(positions.tolist())}

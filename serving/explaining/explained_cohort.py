@@ -10,9 +10,8 @@ import pandas as pd
 
 from features.errors import InputError
 from features.feature_table import encode
-from serving.score_batches import BATCH_ROWS, score_batches
-from serving.scores import data_origin
-from serving.scoring_engine import fastest
+from serving.scores import data_origin, score
+from serving.scoring_engine import SampleCheck, fastest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+#: Rows explained at once; bounds the memory.
+_ROWS = 8192
 #: As many reasons stand in a row of the table as in a score file.
 TOP_REASONS = 3
 
@@ -93,11 +94,12 @@ def explain_patients(bundle: ModelBundle, cohort: Cohort) -> ExplainedCohort:
             mend="'adcr cohort check' tells what to mend.",
         )
     origin = data_origin(bundle, cohort.source.kind)
-    engine, _ = fastest(bundle, cohort.patients, reasons=True)
-    batches = score_batches(engine, cohort.patients, top_reasons=TOP_REASONS, origin=origin)
-    scores = pd.concat([batch.table for batch in batches], ignore_index=True)
-    matrix = np.ascontiguousarray(encode(cohort.patients, bundle.record.schema).to_numpy(dtype=np.float64))
-    parts = [engine.contributions(matrix[start : start + BATCH_ROWS]) for start in range(0, len(matrix), BATCH_ROWS)]
+    engine, _ = fastest(bundle, len(cohort.patients), reasons=True)
+    encoded = encode(cohort.patients, bundle.record.schema)
+    matrix = np.ascontiguousarray(encoded.to_numpy(dtype=np.float64))
+    SampleCheck(bundle, engine, len(matrix), reasons=True)(matrix)
+    scores = score(engine, cohort.patients, encoded, top_reasons=TOP_REASONS, origin=origin).table
+    parts = [engine.contributions(matrix[start : start + _ROWS]) for start in range(0, len(matrix), _ROWS)]
     shap = np.concatenate(parts)
     return ExplainedCohort(
         bundle=bundle,

@@ -12,7 +12,7 @@ from features.report.document import Bar, Bars, Document, Paragraph, Section, Ta
 from features.report.words import share
 from serving.explaining.page_parts import document, model_line
 from serving.explaining.plausible_values import unmeasured_ranges
-from serving.reasons import value_in_words, value_words
+from serving.reasons import finding_text, value_words
 from serving.scores import score
 from training.explaining.knowledge import cited_sources, expected_direction
 from training.report.of_explanation import sources_table
@@ -81,7 +81,7 @@ def _waterfall(explained: ExplainedCohort, row: int) -> Iterator[Block]:
     bars = [Bar("The model's average", f"{at:+.2f}", 0.0, at, _probability(explained, at), "total")]
     chosen = _chosen(explained, row)
     for j in chosen:
-        words = value_in_words(columns[j], float(explained.matrix[row, j]))
+        words = finding_text(columns[j], float(explained.matrix[row, j]))
         bars.append(Bar(words, f"{shap[j]:+.2f}", at, at + shap[j], _probability(explained, at + shap[j])))
         at += shap[j]
     rest = float(explained.log_odds[row]) - at
@@ -119,7 +119,7 @@ def _literature(explained: ExplainedCohort, row: int) -> Iterator[Block]:
             known += f", given {biomarker.conditional_on}"
         rows.append(
             (
-                value_in_words(column, float(explained.matrix[row, j])),
+                finding_text(column, float(explained.matrix[row, j])),
                 f"{explained.shap[row, j]:+.2f}",
                 known,
                 biomarker.effect or biomarker.note,

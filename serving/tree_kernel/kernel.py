@@ -169,6 +169,45 @@ class TreeKernel:
         self._for_blocks(values, threads, explain_rows)
         return result
 
+    def explain(self, matrix: ArrayLike, *, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Raw scores and contributions together, for which each row is binned once.
+
+        Parameters
+        ----------
+        matrix : array_like of float, shape (rows, features)
+            As for `predict`.
+        threads : int
+            Threads to share the rows among.
+
+        Returns
+        -------
+        scores : ndarray of float64, shape (rows,)
+            To the bit those of `predict`.
+        contributions : ndarray of float64, shape (rows, features + 1)
+            To the bit those of `contributions`.
+
+        Raises
+        ------
+        UnsupportedModel, ValueError
+            As `contributions`.
+        """
+        from serving.tree_kernel.contributions import write_contributions
+        from serving.tree_kernel.prediction import add_scores
+
+        values = self._checked(matrix)
+        self.prepare_contributions()
+        program = self._contributions
+        assert program is not None
+        score = np.zeros(len(values))
+        result = np.empty((len(values), self.ensemble.n_features + 1))
+
+        def explain_rows(first: int, last: int, channels: NDArray[np.uint8]) -> None:
+            add_scores(self._prediction, channels, score[first:last])
+            write_contributions(program, channels, result[first:last])
+
+        self._for_blocks(values, threads, explain_rows)
+        return score, result
+
     def prepare_contributions(self) -> None:
         """Build the tables that `contributions` needs, once; it does so itself at its first call.
 
