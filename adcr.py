@@ -114,8 +114,10 @@ def _run(name: str, arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write(f"adcr {name}: interrupted; nothing half written was left.\n")
+    except (KeyboardInterrupt, click.Abort) as stopped:
+        # Click puts its own Abort in the place of a KeyboardInterrupt; a message on it tells what was kept.
+        cause = stopped.__cause__ if isinstance(stopped.__cause__, KeyboardInterrupt) else stopped
+        sys.stderr.write(f"adcr {name}: interrupted; {str(cause) or 'nothing half written was left'}.\n")
         return 130
     except BrokenPipeError:
         # The reader of our output went away (`adcr ... | head`): no error of the user's.

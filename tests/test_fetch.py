@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import gzip
 import hashlib
 import io
@@ -15,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adcr
-from features.errors import InputError
+from features.errors import AdcrError, InputError, OutputError
+from features.public import cache_place
 from features.public.download import download
 from features.public.fetching import fetch_cohort
 from features.public.registry import public_cohort, public_cohorts
@@ -67,12 +70,47 @@ def study_archive() -> bytes:
     return written.getvalue()
 
 
+TABLE = gzip.compress(CONTENT, mtime=0)
+PAGE = b"<!DOCTYPE html><html>Please log in</html>"
+#: What servers send in place of a file, and whole files.
+BODIES = {
+    "page": PAGE,
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    "GSE243375_series_matrix.txt.gz": series_matrix(),
+    "made_up.tar.gz": study_archive(),
+    "broken.tar.gz": study_archive()[:-40],
+    "whole.csv.gz": TABLE,
+    "cut.csv.gz": TABLE[:-40],
+    "unmeasured.csv.gz": TABLE,
+    "changed.csv.gz": TABLE[:500] + b"?" + TABLE[501:],
+    "error.csv.gz": b'{"error":"rate limit exceeded"}',
+    "error.csv": b' {"message":"rate limit exceeded"}',
+    "words.csv.gz": b"Too many requests\n",
+    "marked.csv": codecs.BOM_UTF8 + b"\n <!-- moved --><html></html>",
+    "utf16.csv": "<html></html>".encode("utf-16"),
+    "head.csv": b"<head><title>Log in</title></head>",
+    "page.csv.gz": gzip.compress(PAGE),
+    "page.tar.gz": gzip.compress(PAGE),
+    "table.tar.gz": TABLE,
+    "empty.csv": b"",
+}
+
+
 class Server:
-    """Answers by the path: /good, /cut, /again, /down, /busy, /gone, /page, /pointer, /huge, and series and studies."""
+    """Answers by the path: /good, /cut, /again, /down, /busy, /gone, /huge, each of BODIES, and series and studies."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
         self.ranges: list[str] = []
+        #: What the next answers hold besides BODIES, and with which ETag; without one where it is empty.
+        self.bodies: dict[str, bytes] = {}
+        self.etag = '"one"'
+        #: Whether a range is answered whatever If-Range says, as careless servers do, and with which Content-Range.
+        self.careless, self.content_range = False, True
+        #: Paths that are cut without a Content-Length.
+        self.unmeasured = ("unmeasured.csv.gz",)
+        #: Whether nothing is cut any more.
+        self.whole = False
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -89,17 +127,6 @@ class Server:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path.rpartition("/")[2]
         self.asked[path] += 1
-        start = 0
-        if asked := request.headers.get("Range"):
-            self.ranges.append(asked)
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
-        bodies = {
-            "page": b"<!DOCTYPE html><html>Please log in</html>",
-            "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
-            "GSE243375_series_matrix.txt.gz": series_matrix(),
-            "made_up.tar.gz": study_archive(),
-            "broken.tar.gz": study_archive()[:-40],
-        }
         status = {"gone": 404, "down": 500, "busy": 429}.get(path, 200)
         if path == "again" and self.asked[path] == 1:
             status = 503
@@ -109,15 +136,29 @@ class Server:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
-        body = bodies.get(path, CONTENT)
+        body = self.bodies.get(path, BODIES.get(path, CONTENT))
+        start = self._start(request)
         request.send_response(206 if start else 200)
-        length = 10**12 if path == "huge" else len(body) - start
-        request.send_header("Content-Length", str(length))
+        if start and self.content_range:
+            request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        if self.etag:
+            request.send_header("ETag", self.etag)
+        if path not in self.unmeasured:
+            request.send_header("Content-Length", str(10**12 if path == "huge" else len(body) - start))
         request.end_headers()
-        whole = path not in ("cut", "always_cut") or (path == "cut" and self.asked[path] > 1)
-        most = 10 if path == "always_cut" else len(body) // 3
-        request.wfile.write(body[start:] if whole else body[start : start + most])
+        cut = path == "always_cut" or (path == "cut" and self.asked[path] == 1) or path in self.unmeasured
+        most = len(body) // 3 if path != "always_cut" else 10 if start else 70_000
+        request.wfile.write(body[start : start + most] if cut and not self.whole else body[start:])
         request.close_connection = True
+
+    def _start(self, request: BaseHTTPRequestHandler) -> int:
+        asked = request.headers.get("Range")
+        if not asked:
+            return 0
+        self.ranges.append(asked)
+        if request.headers.get("If-Range") != self.etag and not self.careless:
+            return 0
+        return int(asked.removeprefix("bytes=").rstrip("-"))
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +178,20 @@ def fetched(server: Server, name: str, folder: Path, **options: Any) -> Path:
     return download(f"{server.url}/{name}", folder / name, first_wait=0.01, **options)
 
 
+def left(folder: Path) -> list[str]:
+    """Names of the files below a folder, but for the empty ones that keep two fetches apart."""
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock")
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server whose answers may be changed."""
+    found = Server()
+    yield found
+    found.http.shutdown()
+    found.http.server_close()
+
+
 def test_a_file_is_fetched_once_and_then_taken_from_its_place(server: Server, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     path = fetched(server, "good", tmp_path, progress=lambda *done: seen.append(done))
@@ -151,7 +206,7 @@ def test_a_cut_connection_is_resumed_where_it_broke(server: Server, tmp_path: Pa
     assert fetched(server, "cut", tmp_path).read_bytes() == CONTENT
     # Whole pieces that came before the break are kept.
     assert "bytes=65536-" in server.ranges
-    assert [p.name for p in tmp_path.iterdir()] == ["cut"]
+    assert left(tmp_path) == ["cut"]
 
 
 def test_a_server_that_was_busy_is_asked_again(server: Server, tmp_path: Path) -> None:
@@ -168,6 +223,19 @@ def test_a_server_that_was_busy_is_asked_again(server: Server, tmp_path: Path) -
         ("page", "web page instead", 1),
         ("pointer", "Git LFS pointer", 1),
         ("huge", "more than the cap", 1),
+        ("cut.csv.gz", "cut off or corrupt", 1),
+        ("unmeasured.csv.gz", "cut off or corrupt", 1),
+        ("changed.csv.gz", "cut off or corrupt", 1),
+        ("error.csv.gz", "a message instead of the file: 'rate limit exceeded'", 1),
+        ("error.csv", "a message instead of the file: 'rate limit exceeded'", 1),
+        ("words.csv.gz", "'Too many requests' instead of a gzip file", 1),
+        ("marked.csv", "web page instead", 1),
+        ("utf16.csv", "web page instead", 1),
+        ("head.csv", "web page instead", 1),
+        ("page.csv.gz", "web page instead", 1),
+        ("page.tar.gz", "web page instead", 1),
+        ("table.tar.gz", "no tar archive", 1),
+        ("empty.csv", "empty file", 1),
     ],
 )
 def test_a_failure_is_told_in_one_line_and_leaves_nothing(
@@ -181,13 +249,13 @@ def test_a_failure_is_told_in_one_line_and_leaves_nothing(
     assert "by hand to" in text
     assert "\n" not in text
     assert server.asked[name] == asked
-    assert list(tmp_path.iterdir()) == []
+    assert left(tmp_path) == []
 
 
 def test_a_wrong_checksum_is_refused_and_a_right_one_kept(server: Server, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sha256"):
         fetched(server, "good", tmp_path, sha256="0" * 64)
-    assert list(tmp_path.iterdir()) == []
+    assert left(tmp_path) == []
     fetched(server, "good", tmp_path, sha256=hashlib.sha256(CONTENT).hexdigest())
 
 
@@ -203,7 +271,115 @@ def test_what_keeps_breaking_is_kept_for_the_next_call_but_never_taken_for_whole
 ) -> None:
     with pytest.raises(InputError, match="broke"):
         fetched(server, "always_cut", tmp_path)
-    assert not (tmp_path / "always_cut").exists()
+    assert left(tmp_path) == [".always_cut.part", ".always_cut.part.json"]
+
+
+def cut_short(server: Server, folder: Path, path: str = "file") -> None:
+    """Leave the first 70,000 bytes of a file in the cache as a connection that broke leaves them."""
+    server.bodies["always_cut"] = CONTENT
+    with pytest.raises(InputError, match="broke"):
+        download(f"{server.url}/always_cut", folder / path, first_wait=0.0)
+
+
+@pytest.mark.parametrize("careless", [False, True])
+def test_a_part_of_an_older_file_is_never_joined_to_a_newer_one(
+    own_server: Server, tmp_path: Path, careless: bool
+) -> None:
+    cut_short(own_server, tmp_path)
+    own_server.ranges.clear()
+    newer = CONTENT.upper() + b"more"
+    own_server.bodies["always_cut"], own_server.etag, own_server.careless = newer, '"two"', careless
+    own_server.whole = True
+    assert download(f"{own_server.url}/always_cut", tmp_path / "file", first_wait=0.0).read_bytes() == newer
+    assert own_server.ranges == ["bytes=65536-"]
+
+
+@pytest.mark.parametrize("absent", ["etag", "content_range"])
+def test_without_proof_of_the_same_file_it_is_fetched_from_its_beginning(
+    own_server: Server, tmp_path: Path, absent: str
+) -> None:
+    own_server.careless = True
+    setattr(own_server, absent, type(getattr(own_server, absent))())
+    assert fetched(own_server, "cut", tmp_path).read_bytes() == CONTENT
+    assert left(tmp_path) == ["cut"]
+
+
+def test_a_part_from_another_address_is_not_gone_on_with(own_server: Server, tmp_path: Path) -> None:
+    cut_short(own_server, tmp_path)
+    own_server.ranges.clear()
+    assert download(f"{own_server.url}/good", tmp_path / "file").read_bytes() == CONTENT
+    assert own_server.ranges == []
+
+
+def test_two_fetches_at_once_ask_once(own_server: Server, tmp_path: Path) -> None:
+    threads = [threading.Thread(target=fetched, args=(own_server, "whole.csv.gz", tmp_path)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert own_server.asked["whole.csv.gz"] == 1
+    assert (tmp_path / "whole.csv.gz").read_bytes() == TABLE
+
+
+def test_who_has_waited_too_long_for_another_fetch_is_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_place, "LOCK_PATIENCE", 0.1)
+    told: list[str] = []
+
+    def second() -> None:
+        with pytest.raises(InputError, match="another process is fetching it") as error:
+            fetched(server, "whole.csv.gz", tmp_path)
+        told.append(str(error.value))
+
+    with cache_place.alone(tmp_path / "whole.csv.gz"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert str(tmp_path) in told[0]
+
+
+@pytest.mark.parametrize("folder", ["a_file/cohorts", "/proc/nope", "/dev/full/cohorts"])
+def test_a_cache_that_cannot_be_written_is_told_in_one_line(server: Server, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "a_file").touch()
+    with pytest.raises(OutputError, match=r"the cache cannot be used: .*XDG_CACHE_HOME") as error:
+        fetched(server, "whole.csv.gz", tmp_path / folder)
+    assert folder.rpartition("/")[0] in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_full_disk_is_told_in_one_line(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("features.public.download.os.fsync", full)
+    with pytest.raises(OutputError, match="the cache cannot be used: no space left"):
+        fetched(server, "whole.csv.gz", tmp_path)
+    assert not (tmp_path / "whole.csv.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("etag", "told"), [('"one"', "is kept, and the same command goes on"), ("", "nothing half written was left")]
+)
+def test_an_interruption_says_whether_the_part_is_kept(
+    own_server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    etag: str,
+    told: str,
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("ADCR_HOST_GEO", own_server.url)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("features.progress_bar.LateProgressBar.__call__", stop)
+    own_server.etag = etag
+    own_server.bodies["GSE243375_series_matrix.txt.gz"] = CONTENT
+    assert adcr.main(["cohort", "fetch", "nct02326974", "-o", str(tmp_path / "t.csv")]) == 130
+    assert told in capsys.readouterr().err
+    assert bool(left(tmp_path)) == bool(etag)
 
 
 # -- cohorts -----------------------------------------------------------------------------------------------------
@@ -232,8 +408,41 @@ def test_a_broken_archive_leaves_the_cache(server: Server, tmp_path: Path, monke
     monkeypatch.setenv("ADCR_HOST_CBIOPORTAL", server.url)
     with pytest.raises(InputError, match="cut off or corrupt"):
         fetch_cohort("cbioportal:broken", tmp_path / "s.csv", folder=tmp_path / "cache", first_wait=0.01)
-    assert not list((tmp_path / "cache").rglob("*.gz"))
-    assert not (tmp_path / "s.csv").exists()
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("body", [gzip.compress(b"something else"), gzip.compress(bytes(range(256)) * 9), TABLE])
+def test_what_cannot_be_imported_leaves_the_cache_and_is_named(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    name = "GSE243375_series_matrix.txt.gz"
+    own_server.bodies[name] = body
+    monkeypatch.setenv("ADCR_HOST_GEO", own_server.url)
+    with pytest.raises(InputError, match=rf"cannot be read: .*Removed from the cache: .*{name}; fetch again") as error:
+        fetch_cohort("nct02326974", tmp_path / "t.csv", folder=tmp_path / "cache")
+    assert "\n" not in str(error.value)
+    assert left(tmp_path) == []
+    del own_server.bodies[name]
+    fetch_cohort("nct02326974", tmp_path / "t.csv", folder=tmp_path / "cache")
+
+
+def test_a_file_put_there_by_hand_is_named_but_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "brca_metabric" / "brca_metabric.tar.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(PAGE)
+    with pytest.raises(InputError, match=r"Read from the cache: .*brca_metabric\.tar\.gz; remove it"):
+        fetch_cohort("brca_metabric", tmp_path / "t.csv", folder=tmp_path / "cache")
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("output", "told"), [("t.docx", "not a format"), ("nowhere/t.csv", "folder does not exist")])
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_fetched(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, told: str
+) -> None:
+    monkeypatch.setenv("ADCR_HOST_GEO", own_server.url)
+    with pytest.raises(AdcrError, match=told):
+        fetch_cohort("nct02326974", tmp_path / output, folder=tmp_path / "cache")
+    assert not own_server.asked
 
 
 @pytest.mark.parametrize(
