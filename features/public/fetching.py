@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import tarfile
 import tempfile
 import zlib
@@ -101,8 +102,11 @@ def fetch_cohort(
     if by_api:
         if entry.host != "cbioportal":
             raise InputError("it is no study of cBioPortal.", where=entry.name, mend="Leave --api out.")
+        with caching(place):
+            there = any((place / "api").glob("*"))
         study = fetch_study(entry.name, place / "api", host_address("cbioportal_api"), **options)
-        cohort, terms = import_cohort(study, output), _study_terms(study)
+        with _unread_removed(entry, [study], [] if there else [study]):
+            cohort, terms = import_cohort(study, output), _study_terms(study)
     else:
         cohort, terms = _fetch_files(entry, place, output, expression, options)
     write_whole(output.with_name(f"{output.name}.licence.txt"), _licence(entry) + terms)
@@ -155,7 +159,10 @@ def _unread_removed(entry: PublicCohort, found: list[Path], fresh: list[Path]) -
         suspects = [path for path in found if path.name in why] or found
         removed = [path for path in suspects if path in fresh]
         for path in removed:
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         kept = [path for path in suspects if path not in fresh]
         told = [f"Removed from the cache: {', '.join(map(str, removed))}; fetch again."] if removed else []
         told += [f"Read from the cache: {', '.join(map(str, kept))}; remove it to fetch it again."] if kept else []
