@@ -13,15 +13,26 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
 import adcr
+from features.adcs import adcs
+from features.biomarkers import measures
+from features.columns.cohort_columns import OUTCOMES
 from features.errors import AdcrError, InputError, OutputError
+from features.mapping_file import load_mapping, shipped_mappings
 from features.public import cache_place
 from features.public.download import download
 from features.public.fetching import fetch_cohort
-from features.public.registry import public_cohort, public_cohorts
+from features.public.registry import (
+    BIOMARKER_GROUPS,
+    OUTCOME_NAMES,
+    PublicCohort,
+    public_cohort,
+    public_cohorts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +104,8 @@ BODIES = {
     "page.tar.gz": gzip.compress(PAGE),
     "table.tar.gz": TABLE,
     "empty.csv": b"",
+    "page.xlsx": b"Not found",
+    "cut.xlsx": b"PK\x03\x04 and then the connection broke",
 }
 
 
@@ -236,6 +249,8 @@ def test_a_server_that_was_busy_is_asked_again(server: Server, tmp_path: Path) -
         ("page.tar.gz", "web page instead", 1),
         ("table.tar.gz", "no tar archive", 1),
         ("empty.csv", "empty file", 1),
+        ("page.xlsx", "no whole Excel workbook", 1),
+        ("cut.xlsx", "no whole Excel workbook", 1),
     ],
 )
 def test_a_failure_is_told_in_one_line_and_leaves_nothing(
@@ -449,7 +464,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_fetched(
     ("name", "told"),
     [
         ("daisy", "needs an access agreement"),
-        ("transneo", "adcr cohort import FILE --map transneo_supplement"),
+        ("tcga_brca_clinical", "adcr cohort import FILE --map tcga_brca_clinical"),
         ("brca_metabrik", "Did you mean 'brca_metabric'"),
         ("cbioportal:../etc", "no public cohort"),
     ],
@@ -465,5 +480,103 @@ def test_the_list_shows_every_cohort_with_licence_and_access(capsys: pytest.Capt
     for entry in public_cohorts():
         assert entry.name in shown
         assert entry.licence in shown
+        assert entry.holds() in shown
+        assert ", ".join(entry.biomarkers) in shown
         assert bool(entry.host) + bool(entry.by_hand) + bool(entry.apply) == 1
     assert public_cohort("ispy2").host == "geo"
+
+
+@pytest.mark.parametrize("entry", public_cohorts(), ids=lambda entry: entry.name)
+def test_a_cohort_of_the_registry_speaks_of_what_the_catalogue_and_the_mappings_know(entry: PublicCohort) -> None:
+    assert entry.mapping in {"", *shipped_mappings()}
+    assert set(entry.biomarkers) <= {*measures(), *BIOMARKER_GROUPS}
+    assert len(set(entry.biomarkers)) == len(entry.biomarkers) > 0
+    assert set(entry.adc) <= set(adcs())
+    assert entry.outcome in {"", *OUTCOME_NAMES}
+    assert (entry.events or 0) <= (entry.assessed or 0) <= (entry.patients or 0)
+    assert bool(entry.format) is not bool(entry.apply)
+    assert len(entry.sha256) in (0, len(entry.files))
+    assert all(len(digest) == 64 for digest in entry.sha256)
+    if entry.host == "geo" or entry.format in ("Excel workbook", "table"):
+        # Nothing else tells how to read them.
+        assert entry.mapping
+    if entry.mapping:
+        read = {column for column in load_mapping(entry.mapping).columns if column in measures()}
+        assert {name for name in read if not _in_group(name, entry)} <= set(entry.biomarkers)
+
+
+def _in_group(measure: str, entry: PublicCohort) -> bool:
+    return any(measure.endswith(BIOMARKER_GROUPS[group]) for group in entry.biomarkers if group in BIOMARKER_GROUPS)
+
+
+def test_every_group_of_biomarkers_holds_some_and_every_outcome_is_a_column() -> None:
+    for endings in BIOMARKER_GROUPS.values():
+        assert any(name.endswith(endings) for name in measures())
+    assert set(OUTCOME_NAMES) <= set(OUTCOMES)
+
+
+def test_transneo_agrees_with_what_its_mapping_gives() -> None:
+    told = {name: public_cohort(name).holds() for name in ("transneo", "transneo_external", "transneo_model")}
+    assert told == {
+        "transneo": "65 patients; no ADC; pCR in 20 of 62",
+        "transneo_external": "18 patients; no ADC; pCR in 11 of 18",
+        "transneo_model": "55 patients; no ADC; pCR in 17 of 55",
+    }
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("name", "copy"),
+    [
+        ("transneo", "transneo_sammut2022/Supplementary_Tables.xlsx"),
+        ("transneo_external", "transneo_sammut2022/Supplementary_Tables.xlsx"),
+        ("transneo_model", "transneo_sammut2022/training_df.csv"),
+        ("ispy2_wolf2022", "ispy2_wolf2022/combined_clin_radiogenomic.csv"),
+    ],
+)
+def test_a_fetched_table_gives_the_patients_events_and_biomarkers_that_the_registry_states(
+    shared_data: Path, own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, copy: str
+) -> None:
+    entry = public_cohort(name)
+    own_server.bodies[quote(entry.files[0].rpartition("/")[2])] = (shared_data / copy).read_bytes()
+    monkeypatch.setenv("ADCR_HOST_GITHUB", own_server.url)
+    cohort = fetch_cohort(name, tmp_path / "c.csv", folder=tmp_path / "cache")
+    outcome = cohort.patients["pcr"]
+    assert (len(cohort.patients), outcome.notna().sum(), outcome.sum()) == (
+        entry.patients,
+        entry.assessed,
+        entry.events,
+    )
+    assert set(cohort.patients["adc"]) - {"none"} == set(entry.adc)
+    assert {name for name in cohort.measured() if not _in_group(name, entry)} <= set(entry.biomarkers)
+
+
+def ispy2_files() -> dict[str, bytes]:
+    """A made-up series on two platforms, laid out as GSE194040 is, with its gene-level matrix by patient."""
+    entry = public_cohort("ispy2")
+    bodies = {}
+    for part, path in enumerate(entry.files):
+        patients = range(part * PATIENTS, (part + 1) * PATIENTS)
+        facts = {"patient id": lambda i: i, "arm": lambda i: "T-DM1 + Pertuzumab" if i % 2 else "Paclitaxel"}
+        facts |= {"pcr": lambda i: i % 3 % 2, "her2": lambda i: i % 2, "hr": lambda i: i % 5 % 2, "mp": lambda _: 0}
+        rows = [("!Series_geo_accession", ["GSE194040"]), ("!Sample_title", [f"sample {i}" for i in patients])]
+        rows += [("!Sample_characteristics_ch1", [f"{k}: {fact(i)}" for i in patients]) for k, fact in facts.items()]
+        lines = ["\t".join([key, *(f'"{cell}"' for cell in cells)]) for key, cells in rows]
+        text = "\n".join([*lines, "!series_matrix_table_begin", ""])
+        bodies[path.rpartition("/")[2]] = gzip.compress(text.encode())
+    everyone = [str(i) for i in range(2 * PATIENTS)]
+    matrix = ["\t".join(["gene", *everyone]), "\t".join(["ERBB2", *(f"{int(i) / 10 + 5:.2f}" for i in everyone)])]
+    bodies[entry.expression.rpartition("/")[2]] = gzip.compress("\n".join([*matrix, ""]).encode())
+    return bodies
+
+
+def test_ispy2_is_fetched_with_its_gene_level_matrix(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCR_HOST_GEO", own_server.url)
+    own_server.bodies = ispy2_files()
+    patients = fetch_cohort("ispy2", tmp_path / "c.csv", expression=True, folder=tmp_path / "cache").patients
+    assert len(patients) == 2 * PATIENTS
+    assert patients["adc"].value_counts().to_dict() == {"T-DM1": PATIENTS, "none": PATIENTS}
+    assert patients["erbb2_mrna_z"].notna().all()
+    assert patients["erbb2_mrna_z"].mean() == pytest.approx(0.0, abs=1e-6)

@@ -142,7 +142,8 @@ def _fetch_files(
     with _unread_removed(entry, list(found), fresh):
         matrix = found.pop() if expression else None
         with _source(entry, found, place) as source:
-            return import_cohort(source, output, expression=matrix), _study_terms(source)
+            cohort = import_cohort(source, output, mapping=entry.mapping or None, expression=matrix)
+            return cohort, _study_terms(source)
 
 
 @contextmanager
@@ -218,7 +219,7 @@ def _check_output(output: Path) -> None:
 
 
 def _licence(entry: PublicCohort) -> str:
-    return f"{entry.title}\nHolds: {entry.holds}\nCite: {entry.citation}\nLicence: {entry.licence}\n"
+    return f"{entry.title}\nHolds: {entry.holds()}\nCite: {entry.citation}\nLicence: {entry.licence}\n"
 
 
 def _study_terms(source: Path) -> str:

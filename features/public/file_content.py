@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import tarfile
+import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,9 @@ def check_content(path: Path, name: str, sha256: str = "") -> None:
         _check_packed(path)
         if name.lower().endswith(ARCHIVES) and not tarfile.is_tarfile(path):
             raise RefusedError("the server sent a gzip file that is no tar archive")
+    # The list of its members stands at the end of a zip archive, so that a cut one has none.
+    if name.lower().endswith(".xlsx") and not zipfile.is_zipfile(path):
+        raise RefusedError("what the server sent is no whole Excel workbook")
     if sha256 and digest != sha256.lower():
         raise RefusedError(f"its sha256 is {digest[:12]}..., not {sha256[:12]}... as the registry has it")
 
