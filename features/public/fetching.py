@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import tarfile
 import tempfile
@@ -212,9 +213,14 @@ def _check_output(output: Path) -> None:
     from features.cohort_writer import check_output
 
     check_output(output)
-    if not output.resolve().parent.is_dir():
+    folder = output.resolve().parent
+    if not folder.is_dir():
         raise OutputError(
             "cannot be written: its folder does not exist.", where=str(output), mend="Make it, or name another with -o."
+        )
+    if not os.access(folder, os.W_OK):
+        raise OutputError(
+            "cannot be written: its folder may not be written to.", where=str(output), mend="Name another with -o."
         )
 
 
