@@ -222,6 +222,14 @@ def test_a_cut_connection_is_resumed_where_it_broke(server: Server, tmp_path: Pa
     assert left(tmp_path) == ["cut"]
 
 
+def test_a_break_that_only_the_content_tells_of_is_tried_again(own_server: Server, tmp_path: Path) -> None:
+    def mended(_: int, __: int) -> None:
+        own_server.whole = own_server.asked["unmeasured.csv.gz"] > 0
+
+    assert fetched(own_server, "unmeasured.csv.gz", tmp_path, progress=mended).read_bytes() == TABLE
+    assert own_server.asked["unmeasured.csv.gz"] == 2
+
+
 def test_a_server_that_was_busy_is_asked_again(server: Server, tmp_path: Path) -> None:
     assert fetched(server, "again", tmp_path).read_bytes() == CONTENT
     assert server.asked["again"] == 2
@@ -237,7 +245,7 @@ def test_a_server_that_was_busy_is_asked_again(server: Server, tmp_path: Path) -
         ("pointer", "Git LFS pointer", 1),
         ("huge", "more than the cap", 1),
         ("cut.csv.gz", "cut off or corrupt", 1),
-        ("unmeasured.csv.gz", "cut off or corrupt", 1),
+        ("unmeasured.csv.gz", "cut off or corrupt, 4 times", 4),
         ("changed.csv.gz", "cut off or corrupt", 1),
         ("error.csv.gz", "a message instead of the file: 'rate limit exceeded'", 1),
         ("error.csv", "a message instead of the file: 'rate limit exceeded'", 1),

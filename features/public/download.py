@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import InputError
 from features.public.cache_place import alone, caching
-from features.public.file_content import check_content
+from features.public.file_content import CutOffError, check_content
 from features.public.patience import (
     FIRST_WAIT,
     TIMEOUTS,
@@ -83,8 +83,7 @@ def download(
             return target
         part = Part(target, url)
         with _kept_or_removed(part, url, target):
-            patiently(lambda: _fetch(url, part, most_bytes, progress), first_wait)
-            check_content(part.path, target.name, sha256)
+            patiently(lambda: _fetch_whole(url, part, target.name, sha256, most_bytes, progress), first_wait)
         part.finish(target)
     return target
 
@@ -107,16 +106,31 @@ def _kept_or_removed(part: Part, url: str, target: Path) -> Iterator[None]:
         raise
 
 
-def _fetch(url: str, part: Part, most_bytes: int, progress: Callable[[int, int], None] | None) -> None:
+def _fetch_whole(
+    url: str, part: Part, name: str, sha256: str, most_bytes: int, progress: Callable[[int, int], None] | None
+) -> None:
+    measured = _fetch(url, part, most_bytes, progress)
+    try:
+        check_content(part.path, name, sha256)
+    except CutOffError as error:
+        if measured:
+            raise
+        # Without a length only the content tells that the connection broke; where, it does not tell.
+        part.discard()
+        raise TryAgainError(str(error)) from error
+
+
+def _fetch(url: str, part: Part, most_bytes: int, progress: Callable[[int, int], None] | None) -> bool:
+    """Fetch what is missing; tell whether the server said how much that is."""
     import requests
 
     # As it is: a packed file must stay packed, and the bytes counted are those that are kept.
     headers = {"Accept-Encoding": "identity", **part.headers()}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
-        _write(answer, part, most_bytes, progress)
+        return _write(answer, part, most_bytes, progress)
 
 
-def _write(answer: requests.Response, part: Part, most_bytes: int, progress: Callable[[int, int], None] | None) -> None:
+def _write(answer: requests.Response, part: Part, most_bytes: int, progress: Callable[[int, int], None] | None) -> bool:
     if answer.status_code == 416:
         # What is there does not fit what the server has: from the beginning.
         part.discard()
@@ -139,6 +153,7 @@ def _write(answer: requests.Response, part: Part, most_bytes: int, progress: Cal
         os.fsync(file.fileno())
     if total and have < total:
         raise TryAgainError("the connection broke")
+    return total > 0
 
 
 def _refused(why: str, url: str, target: Path) -> InputError:

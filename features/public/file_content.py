@@ -30,6 +30,10 @@ _TAG = re.compile(r"<[!?/a-z]", re.IGNORECASE)
 _MESSAGE_KEYS = ("error", "message", "detail", "error_description", "title")
 
 
+class CutOffError(RefusedError):
+    """The end of the file is missing, or its content was changed on the way."""
+
+
 def check_content(path: Path, name: str, sha256: str = "") -> None:
     """Check a fetched file before it is put in its place.
 
@@ -43,6 +47,8 @@ def check_content(path: Path, name: str, sha256: str = "") -> None:
 
     Raises
     ------
+    CutOffError
+        Its end is missing.
     RefusedError
         Says what was sent in its place.
     """
@@ -59,7 +65,7 @@ def check_content(path: Path, name: str, sha256: str = "") -> None:
             raise RefusedError("the server sent a gzip file that is no tar archive")
     # The list of its members stands at the end of a zip archive, so that a cut one has none.
     if name.lower().endswith(".xlsx") and not zipfile.is_zipfile(path):
-        raise RefusedError("what the server sent is no whole Excel workbook")
+        raise CutOffError("what the server sent is no whole Excel workbook")
     if sha256 and digest != sha256.lower():
         raise RefusedError(f"its sha256 is {digest[:12]}..., not {sha256[:12]}... as the registry has it")
 
@@ -119,7 +125,7 @@ def _check_packed(path: Path) -> None:
                 if left < 0:
                     raise RefusedError("it expands beyond the cap; raise ADCR_MAX_EXPANDED_BYTES")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise RefusedError("the server sent a gzip file that is cut off or corrupt") from error
+        raise CutOffError("the server sent a gzip file that is cut off or corrupt") from error
 
 
 def _text(head: bytes) -> str:
