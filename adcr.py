@@ -148,7 +148,9 @@ def _told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, AdcrError):
         return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return 130, _INTERRUPTED
+        # Click puts its own Abort in the place of a KeyboardInterrupt; a message on it tells what was kept.
+        cause = error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else error
+        return 130, f"interrupted; {cause}." if str(cause) else _INTERRUPTED
     if isinstance(error, MemoryError):
         return NO_MEMORY, "there is not enough memory. Close other programs, or use a smaller file."
     if isinstance(error, OSError) and error.errno in _FULL:

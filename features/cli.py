@@ -168,10 +168,7 @@ def list_() -> None:
     from features.public.registry import public_cohorts
 
     for entry in public_cohorts():
-        access = f"needs an agreement: {entry.apply}" if entry.apply else entry.by_hand or "adcr cohort fetch"
-        facts = [entry.title, entry.holds, f"cite {entry.citation}", f"licence: {entry.licence}", f"access: {access}"]
-        facts += [] if entry.verified or not entry.host else ["address not verified by us"]
-        click.echo(f"{entry.name}\n{indent(chr(10).join(facts), '  ')}")
+        click.echo(f"{entry.name}\n{indent(chr(10).join(entry.to_lines()), '  ')}")
     click.echo("cbioportal:STUDY\n  any study of cBioPortal by its id")
 
 

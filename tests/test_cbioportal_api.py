@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,9 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import adcr
-from features.errors import InputError
+from features.errors import InputError, OutputError
 from features.public import cbioportal_api
+from features.public.cbioportal_api import fetch_study
 from features.public.fetching import fetch_cohort
+from features.public.portal_answers import Profile
+from features.public.portal_profiles import one_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,10 +85,13 @@ def answer(path: str, query: dict[str, list[str]], body: Any) -> Any:
 
 
 class Portal:
-    """The server; `broken` names a path that answers with a web page."""
+    """The server; a path that holds `broken` is answered with `sent`."""
 
     def __init__(self) -> None:
         self.broken, self.asked = "", 0
+        self.questions: Counter[str] = Counter()
+        self.without_panels = False
+        self.sent: bytes = b"<html>log in</html>"
         portal = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -105,8 +112,11 @@ class Portal:
         self.asked += 1
         parts = urlsplit(request.path)
         path = parts.path.removeprefix("/api/")
+        self.questions[path] += 1
         found = answer(path, parse_qs(parts.query), body)
-        content = b"<html>log in</html>" if self.broken and self.broken in path else json.dumps(found).encode()
+        if self.without_panels and "gene-panel-data" in path:
+            found = []
+        content = self.sent if self.broken and self.broken in path else json.dumps(found).encode()
         request.send_response(404 if found is None else 200)
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
@@ -173,7 +183,116 @@ def test_a_failing_portal_is_told_in_one_line_and_leaves_no_folder(
         fetch_cohort(f"cbioportal:{study}", tmp_path / "x.csv", by_api=True, folder=tmp_path / "cache", first_wait=0.01)
     assert "\n" not in str(error.value)
     assert "by hand" in str(error.value)
-    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("path", ["studies/tiny", "clinical-data", "sample-lists", "genes/fetch", "copy-number/fetch"])
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b'{"error":"rate"}', "a message instead of data on .*: 'rate'"),
+        (b'[{"error":"rate"}]', "another form than documented"),
+        (b"[1, 2]", "another form than documented"),
+        (b'"busy"', "another form than documented"),
+        (b"\xff\xfe", "something else than JSON"),
+    ],
+)
+def test_an_answer_of_another_form_is_refused_in_one_line(
+    portal: Portal, tmp_path: Path, path: str, sent: bytes, told: str
+) -> None:
+    portal.broken, portal.sent = path, sent
+    if path == "studies/tiny" and sent.startswith(b"{"):
+        # A study may say nothing of itself; the next question is what is refused.
+        portal.broken = "molecular-profiles"
+    with pytest.raises(InputError, match=told) as error:
+        fetch_cohort(f"cbioportal:{STUDY}", tmp_path / "x.csv", by_api=True, folder=tmp_path / "cache", first_wait=0.01)
+    assert "\n" not in str(error.value)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("nested", ["", STUDY])
+@pytest.mark.parametrize("about", [True, False])
+def test_a_study_folder_put_there_by_hand_is_read(portal: Portal, tmp_path: Path, nested: str, about: bool) -> None:
+    cache = tmp_path / "cache"
+    fetch_cohort(f"cbioportal:{STUDY}", tmp_path / "a.csv", by_api=True, folder=cache)
+    made = cache / STUDY / "api"
+    if not about:
+        (made / "meta_study.txt").unlink()
+    if nested:
+        made.rename(cache / "moved")
+        made.mkdir()
+        (cache / "moved").rename(made / nested)
+    asked = portal.asked
+    fetched = fetch_cohort(f"cbioportal:{STUDY}", tmp_path / "b.csv", by_api=True, folder=cache)
+    assert len(fetched.patients) == len(SAMPLES)
+    assert portal.asked == asked
+
+
+def test_a_folder_that_holds_no_study_is_told_before_anything_is_asked(portal: Portal, tmp_path: Path) -> None:
+    place = tmp_path / "cache" / STUDY / "api"
+    place.mkdir(parents=True)
+    fetch_cohort(f"cbioportal:{STUDY}", tmp_path / "a.csv", by_api=True, folder=tmp_path / "cache")
+    asked = portal.asked
+    (place / "meta_study.txt").unlink()
+    (place / "data_clinical_sample.txt").unlink()
+    with pytest.raises(InputError, match=r"it holds no study\. Put one study's files into it"):
+        fetch_cohort(f"cbioportal:{STUDY}", tmp_path / "b.csv", by_api=True, folder=tmp_path / "cache")
+    assert portal.asked == asked
+
+
+def test_two_fetches_of_a_study_at_once_ask_once(portal: Portal, tmp_path: Path) -> None:
+    place = tmp_path / "cache" / STUDY / "api"
+    threads = [threading.Thread(target=fetch_study, args=(STUDY, place, portal.url)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert portal.questions[f"studies/{STUDY}"] == 1
+    assert sorted(p.name for p in place.parent.iterdir()) == [".api.lock", "api"]
+
+
+def test_a_study_that_cannot_be_read_leaves_the_cache(portal: Portal, tmp_path: Path) -> None:
+    portal.broken, portal.sent = "clinical-data", b"[]"
+    with pytest.raises(InputError, match=rf"cannot be read: .*Removed from the cache: .*{STUDY}") as error:
+        fetch_cohort(f"cbioportal:{STUDY}", tmp_path / "x.csv", by_api=True, folder=tmp_path / "cache")
+    assert "\n" not in str(error.value)
+    portal.broken = ""
+    fetch_cohort(f"cbioportal:{STUDY}", tmp_path / "x.csv", by_api=True, folder=tmp_path / "cache")
+
+
+def test_an_unwritable_cache_is_told_in_one_line(portal: Portal, tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    with pytest.raises(OutputError, match="the cache cannot be used: "):
+        fetch_cohort(f"cbioportal:{STUDY}", tmp_path / "x.csv", by_api=True, folder=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("with_panels", [True, False])
+def test_a_gene_that_the_portal_does_not_know_is_missing_not_wild_type(
+    portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_panels: bool
+) -> None:
+    monkeypatch.delitem(GENES, "SLX4")
+    portal.without_panels = not with_panels
+    output = tmp_path / "tiny.csv"
+    patients = fetch_cohort(f"cbioportal:{STUDY}", output, by_api=True, folder=tmp_path / "cache").patients
+    assert "slx4_mutated" not in patients or patients["slx4_mutated"].isna().all()
+    assert "tp53_mutated" not in patients or patients["tp53_mutated"].isna().all()
+    # S11 was not sequenced; every other sample was looked at for the genes that the portal knows.
+    assert patients.set_index("patient_id")["pik3ca_mutated"].isna().sum() == 1
+    panel = tmp_path / "cache" / STUDY / "api" / "data_gene_panel_ADCR_ASKED.txt"
+    assert panel.read_text(encoding="utf-8").splitlines()[1] == "gene_list: CDK12\tERBB2\tPIK3CA"
+
+
+def test_rna_seq_goes_before_arrays_and_values_before_z_scores() -> None:
+    names = ["t_mrna", "t_mrna_u133", "t_rna_seq_mrna", "t_rna_seq_v2_mrna", "t_mirna"]
+    values = [Profile(name, "MRNA_EXPRESSION", "CONTINUOUS") for name in names]
+    scores = [Profile(f"{name}_Zscores", "MRNA_EXPRESSION", "Z-SCORE") for name in names]
+    chosen = []
+    profiles = [*scores, *values]
+    while found := one_of_each(profiles):
+        chosen.append(found["expression"])
+        profiles = [p for p in profiles if p.molecular_profile_id != chosen[-1]]
+    order = ["t_rna_seq_v2_mrna", "t_rna_seq_mrna", "t_mrna", "t_mrna_u133"]
+    assert chosen == [*order, *(f"{name}_Zscores" for name in order)]
 
 
 def test_the_command_takes_the_interface_by_an_option(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from features.errors import InputError
+from features.errors import InputError, OutputError
+from features.faults import NAME_CHARACTERS, shown
 from features.limits import Limits
+from features.public.cache_place import caching
 from features.public.cbioportal_api import fetch_study
 from features.public.download import download
+from features.public.file_content import ARCHIVES
 from features.public.patience import FIRST_WAIT
 from features.public.registry import PublicCohort, host_address, public_cohort
 from features.whole_file import write_whole
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
 
     from features.cohort import Cohort
 
+#: What reading a damaged file ends in.
+_UNREADABLE = (InputError, ValueError, LookupError, EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error)
 #: Longest part of a study's own licence that is kept beside the cohort.
 _LICENCE_CHARACTERS = 4_000
 
@@ -75,10 +83,14 @@ def fetch_cohort(
     Raises
     ------
     InputError
-        It cannot be fetched or read: says why, and what to do by hand.
+        It cannot be fetched or read: says why, and what to do by hand. A file that was just fetched and cannot be read
+        does not stay in the cache.
+    OutputError
+        The cohort file or the cache cannot be written.
     """
     from features.cohort_import import import_cohort
 
+    _check_output(output)
     entry = public_cohort(name)
     if entry.apply:
         raise InputError(
@@ -91,8 +103,11 @@ def fetch_cohort(
     if by_api:
         if entry.host != "cbioportal":
             raise InputError("it is no study of cBioPortal.", where=entry.name, mend="Leave --api out.")
+        with caching(place):
+            there = any((place / "api").glob("*"))
         study = fetch_study(entry.name, place / "api", host_address("cbioportal_api"), **options)
-        cohort, terms = import_cohort(study, output), _study_terms(study)
+        with _unread_removed(entry, [study], [] if there else [study]):
+            cohort, terms = import_cohort(study, output), _study_terms(study)
     else:
         cohort, terms = _fetch_files(entry, place, output, expression, options)
     write_whole(output.with_name(f"{output.name}.licence.txt"), _licence(entry) + terms)
@@ -116,31 +131,56 @@ def _fetch_files(
         )
     wanted = [*entry.files, *([entry.expression] if expression else [])]
     sums = dict(zip(entry.files, entry.sha256, strict=False))
-    found = [
-        download(
-            f"{host_address(entry.host)}/{path}",
-            place / path.rpartition("/")[2],
-            sha256=sums.get(path, ""),
-            **options,
-        )
-        for path in wanted
-    ]
-    matrix = found.pop() if expression else None
-    with _source(entry, found, place) as source:
-        return import_cohort(source, output, expression=matrix), _study_terms(source)
+    fresh: list[Path] = []
+    found: list[Path] = []
+    for path in wanted:
+        target = place / path.rpartition("/")[2]
+        with caching(target):
+            there = target.is_file()
+        download(f"{host_address(entry.host)}/{path}", target, sha256=sums.get(path, ""), **options)
+        found.append(target)
+        fresh += [] if there else [target]
+    with _unread_removed(entry, list(found), fresh):
+        matrix = found.pop() if expression else None
+        with _source(entry, found, place) as source:
+            cohort = import_cohort(source, output, mapping=entry.mapping or None, expression=matrix)
+            return cohort, _study_terms(source)
+
+
+@contextmanager
+def _unread_removed(entry: PublicCohort, found: list[Path], fresh: list[Path]) -> Iterator[None]:
+    """Take a just fetched file that cannot be read out of the cache, and name every file that may be at fault."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        first = (str(error).splitlines() or [""])[0]
+        why = first if isinstance(error, InputError) else f"{type(error).__name__} {shown(first, NAME_CHARACTERS)}."
+        if "ADCR_MAX_" in why:
+            # The file is whole; only the user's caps refuse it.
+            raise
+        suspects = [path for path in found if path.name in why] or found
+        removed = [path for path in suspects if path in fresh]
+        for path in removed:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        kept = [path for path in suspects if path not in fresh]
+        told = [f"Removed from the cache: {', '.join(map(str, removed))}; fetch again."] if removed else []
+        told += [f"Read from the cache: {', '.join(map(str, kept))}; remove it to fetch it again."] if kept else []
+        raise InputError(f"it cannot be read: {why}", where=entry.name, mend=" ".join(told)) from error
 
 
 @contextmanager
 def _source(entry: PublicCohort, found: list[Path], place: Path) -> Iterator[Path]:
-    if not found[0].name.endswith((".tar.gz", ".tgz")):
+    if not found[0].name.endswith(ARCHIVES):
         yield found[0] if len(found) == 1 else place
         return
     with tempfile.TemporaryDirectory() as unpacked:
         _unpack(found[0], Path(unpacked))
         studies = [p.parent for p in sorted(Path(unpacked).rglob("meta_study.txt"))]
         if not studies:
-            found[0].unlink()
-            raise InputError("the archive holds no study.", where=entry.name, mend="It was removed; fetch it again.")
+            raise InputError("the archive holds no study.", where=found[0].name)
         yield studies[0]
 
 
@@ -158,18 +198,34 @@ def _unpack(archive: Path, folder: Path) -> None:
                         "the archive expands beyond the cap.", where=archive.name, mend="Raise ADCR_MAX_EXPANDED_BYTES."
                     )
                 packed.extract(member, folder, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        archive.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        raise InputError(
-            f"the archive is cut off or corrupt ({type(error).__name__}).",
-            where=archive.name,
-            mend="It was removed from the cache; fetch it again.",
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"the archive is cut off or corrupt ({type(error).__name__}).", where=archive.name) from error
+    except OSError as error:
+        raise OutputError(
+            f"the archive cannot be unpacked: {(error.strerror or str(error)).lower()}.",
+            where=str(folder),
+            mend="Make room, or name another folder with TMPDIR.",
         ) from error
 
 
+def _check_output(output: Path) -> None:
+    """Tell before anything is fetched that the cohort file cannot be written."""
+    from features.cohort_writer import check_output
+
+    check_output(output)
+    folder = output.resolve().parent
+    if not folder.is_dir():
+        raise OutputError(
+            "cannot be written: its folder does not exist.", where=str(output), mend="Make it, or name another with -o."
+        )
+    if not os.access(folder, os.W_OK):
+        raise OutputError(
+            "cannot be written: its folder may not be written to.", where=str(output), mend="Name another with -o."
+        )
+
+
 def _licence(entry: PublicCohort) -> str:
-    return f"{entry.title}\nHolds: {entry.holds}\nCite: {entry.citation}\nLicence: {entry.licence}\n"
+    return f"{entry.title}\nHolds: {entry.holds()}\nCite: {entry.citation}\nLicence: {entry.licence}\n"
 
 
 def _study_terms(source: Path) -> str:

@@ -6,11 +6,21 @@ import difflib
 import os
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 import msgspec
 
 from features.errors import InputError
 from features.faults import listed, shown
+
+#: Groups of measures that a cohort may hold, by the endings of their ids, in place of naming each.
+BIOMARKER_GROUPS: dict[str, tuple[str, ...]] = {
+    "expression": ("_mrna_z",),
+    "mutations": ("_mutated",),
+    "copy_number": ("_amplified", "_loss", "_deletion"),
+}
+#: How a list says an outcome; the keys are the outcome columns of a cohort file.
+OUTCOME_NAMES = {"pcr": "pCR", "objective_response": "objective response", "pfs_months": "progression-free survival"}
 
 
 class PublicCohort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +28,22 @@ class PublicCohort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes
     ----------
+    patients : int
+        Rows that the import gives, or that the publication states where no copy was at hand; absent where not known.
+    adc : tuple of str
+        ADCs of the catalogue that some of the patients received; empty where none did.
+    outcome : str
+        Outcome column of the cohort file; empty where there is none.
+    assessed, events : int
+        Patients whose outcome is known, and who responded; absent where not known.
+    biomarkers : tuple of str
+        Measures of the catalogue, or groups of BIOMARKER_GROUPS.
+    format : str
+        What the file is; empty where no copy is to be had.
+    mapping : str
+        Name of the shipped mapping that reads it.
+    note : str
+        What else must be known to make use of it.
     host : str
         Name of a host of the registry; empty where it is not fetched.
     files : tuple of str
@@ -36,16 +62,56 @@ class PublicCohort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     title: str
-    holds: str
     citation: str
     licence: str
     verified: bool
+    patients: int | None = None
+    adc: tuple[str, ...] = ()
+    outcome: Literal["", "pcr", "objective_response", "pfs_months"] = ""
+    assessed: int | None = None
+    events: int | None = None
+    biomarkers: tuple[str, ...] = ()
+    format: Literal["", "GEO series matrix", "cBioPortal study", "Excel workbook", "table"] = ""
+    mapping: str = ""
+    note: str = ""
     host: str = ""
     files: tuple[str, ...] = ()
     sha256: tuple[str, ...] = ()
     expression: str = ""
     by_hand: str = ""
     apply: str = ""
+
+    def holds(self) -> str:
+        """Say in one line who is in it, what they received, and what is known of the outcome."""
+        if self.patients is None:
+            return "as its owners say"
+        parts = [f"{self.patients:,} patients"]
+        parts.append(f"ADC: {', '.join(self.adc)}" if self.adc else "no ADC")
+        parts.append(self._outcome() if self.outcome else "no outcome of treatment")
+        return "; ".join(parts)
+
+    def _outcome(self) -> str:
+        name = OUTCOME_NAMES[self.outcome]
+        if self.events is None:
+            return name
+        return f"{name} in {self.events:,} of {self.assessed:,}" if self.assessed else f"{name} in {self.events:,}"
+
+    def to_lines(self) -> list[str]:
+        """Say everything that a reader of the registry needs, a fact a line."""
+        access = f"needs an agreement: {self.apply}" if self.apply else self.by_hand or "adcr cohort fetch"
+        extra = " (--expression adds the gene-level matrix)" if self.expression else ""
+        facts = {
+            "": self.title,
+            "holds: ": self.holds(),
+            "biomarkers: ": ", ".join(self.biomarkers),
+            "format: ": self.format and f"{self.format}{f', mapping {self.mapping}' if self.mapping else ''}",
+            "note: ": self.note,
+            "cite: ": self.citation,
+            "licence: ": self.licence,
+            "access: ": access + extra,
+        }
+        lines = [f"{name}{fact}" for name, fact in facts.items() if fact]
+        return [*lines, "address not verified by us"] if self.host and not self.verified else lines
 
 
 class _Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,10 +159,10 @@ def public_cohort(name: str) -> PublicCohort:
         return PublicCohort(
             name=study,
             title=f"cBioPortal study {study}",
-            holds="as the study says",
             citation="as the study says",
             licence="as the study says",
             verified=False,
+            format="cBioPortal study",
             host="cbioportal",
             files=(f"{study}.tar.gz",),
         )
