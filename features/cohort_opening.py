@@ -12,7 +12,7 @@ import numpy as np
 from features import fault_rules as rules
 from features.cohort import CohortSource
 from features.cohort_file import origin_kind, selected, without_outcomes
-from features.cohort_stream import CohortStream
+from features.cohort_stream import CohortStream, load_catalogues
 from features.cohort_survey import survey
 from features.columns.column_matching import match_columns
 from features.faults import CohortRejectedError, FaultLog
@@ -70,6 +70,7 @@ def open_cohort(
     CohortRejectedError
         If the file cannot be used: tells every reason at once, one line each.
     """
+    load_catalogues()
     chosen = load_mapping(mapping) if isinstance(mapping, str | Path) else mapping
     sizes: dict[str, Any] = {"batch_rows": batch_rows} | ({"block_bytes": block_bytes} if block_bytes else {})
     table, chosen, source = _opened(path, chosen, sheet, encoding, sizes)

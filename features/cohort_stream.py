@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features import fault_rules as rules
+from features.adcs import adc_names
 from features.biomarkers import measures
 from features.cohort import CohortSource
 from features.cohort_file import check_predictors, met_values
 from features.cohort_survey import Survey
 from features.columns.coded_column import CodedColumn
-from features.columns.cohort_columns import ORIGIN_COLUMN
+from features.columns.cohort_columns import ORIGIN_COLUMN, column_notes
 from features.columns.column_matching import column_matches
 from features.columns.contradictions import ReadColumns, check_contradictions
 from features.columns.derived_columns import derive_columns
@@ -219,6 +220,16 @@ def _rows_as_text(table: TextTable, positions: NDArray[np.intp]) -> TextTable:
     careful = getattr(table, "careful", None)
     whole = table if careful is None else careful()
     return whole.take(positions)
+
+
+def load_catalogues() -> None:
+    """Read the catalogues that rows are validated by, before several threads do.
+
+    msgspec crashes the process where two threads ask at once for a type that it has not met.
+    """
+    adc_names()
+    measures()
+    column_notes()
 
 
 def whole_notes(stream: CohortStream, met: dict[str, list[Any]]) -> list[Fault]:

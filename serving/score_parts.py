@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from features.cohort_stream import load_catalogues
 from features.errors import OutputError
 from features.in_order import in_order, processors
 from serving.manifest import FileStamp, stamp
@@ -146,6 +147,7 @@ def _ready_plans(job: PartJob) -> SimpleQueue[ScoringPlan]:
     # Neither LightGBM nor the kernel's code bears being loaded by several threads, or while one of them computes.
     with _LOADING:
         if key not in _PLANS:
+            load_catalogues()
             _PLANS.clear()
             plan = scoring_plan(job.task, ".parquet", job.bundle, job.stream)[0]
             _PLANS[key] = SimpleQueue()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from features.tables.blocks import Block, CellKind
 
 #: Large enough to parse fast, small enough that a few of them are no burden.
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 3 * 1024 * 1024
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 _TYPES = {"number": pa.float64(), "flag": _REPEATED, "text": _REPEATED, "id": pa.string()}
 
