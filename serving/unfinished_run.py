@@ -78,7 +78,9 @@ class UnfinishedRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in self._files.values():
-            file.close()
+            # On a full disk the last bytes cannot be written here either; the error that ended the run is told.
+            with contextlib.suppress(OSError):
+                file.close()
         if self.done or not (self._keep and (self.folder / _CHECKPOINT).exists()):
             # The lock goes with the folder: whoever waits for it finds that it is no longer there, and tries again.
             with contextlib.suppress(OSError):

@@ -46,5 +46,5 @@ def test_a_scheduler_that_does_not_answer_is_told_in_one_line(
     argv = ["train", "c.csv", "--endpoint", "pcr", "--scheduler", "tcp://127.0.0.1:9", "--no-prior", "--optimism", "0"]
     assert adcr.main(argv) == 2
     told = capsys.readouterr().err
-    assert "no scheduler answers there" in told
+    assert "no Dask scheduler answers there" in told
     assert told.count("\n") == 1
