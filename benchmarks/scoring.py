@@ -198,6 +198,7 @@ def prepare_model(folder: Path) -> None:
     from training.bundle_record import training_ranges
     from training.literature_model import literature_folder
     from training.model_bundle import read_bundle, seal, write_bundle
+    from training.small_boosters import safe_names
 
     patients = _draw(TRAINING_PATIENTS, 1, 0)
     texts = [name for name in patients if patients[name].dtype == object]
@@ -209,7 +210,8 @@ def prepare_model(folder: Path) -> None:
     signal = np.nan_to_num(matrix.to_numpy()) @ np.random.default_rng(2).normal(size=matrix.shape[1]) / 4
     outcome = np.random.default_rng(3).random(len(matrix)) < 1 / (1 + np.exp(-signal))
     nominal = [j for j, column in enumerate(schema.columns) if column.kind == "categorical"]
-    data = lightgbm.Dataset(matrix.to_numpy(), outcome, categorical_feature=nominal)
+    names = safe_names(schema.columns)
+    data = lightgbm.Dataset(matrix.to_numpy(), outcome, categorical_feature=nominal, feature_name=names)
     settings = {"objective": "binary", "num_leaves": LEAVES, "max_depth": 6, "verbose": -1, "num_threads": 2}
     booster = lightgbm.train(settings, data, TREES)
     text = booster.model_to_string()
