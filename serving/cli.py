@@ -6,25 +6,29 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(path_type=Path, dir_okay=True)
+from features.command_options import PATH, encoding_option, json_option, map_option, sheet_option
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=PATH)
 @click.option(
     "--model",
     required=True,
     metavar="MODEL",
-    help="Folder of a model, id of a run, models:/NAME@champion or models:/NAME/VERSION.",
+    help="Folder of a model, id of a run, models:/NAME@champion, models:/NAME/VERSION, or literature for the prior "
+    "alone.",
 )
 @click.option(
     "-o",
     "--output",
-    type=_FILE,
+    type=PATH,
+    metavar="FILE",
     help="Score file, .csv or .parquet, or a folder of Parquet files; replaced if it is there (default: FILE's name "
     "with .scores, working folder).",
 )
-@click.option("--top-reasons", type=int, default=3, show_default=True, help="Reasons per patient.")
+@click.option(
+    "--top-reasons", type=int, metavar="N", default=3, show_default=True, help="Reasons per patient, 20 at most."
+)
 @click.option("--no-reasons", is_flag=True, help="Leave the reasons out, which is many times faster.")
 @click.option("--contributions", is_flag=True, help="Write every SHAP contribution, a column for each.")
 @click.option(
@@ -40,14 +44,9 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
     help="Go on with the same run where it was killed, and leave its work behind where this one is; the result is the "
     "same to the byte.",
 )
-@click.option(
-    "--map",
-    "mapping",
-    metavar="FILE|NAME",
-    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
-)
-@click.option("--sheet", help="Sheet of an Excel file that has several.")
-@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@map_option
+@sheet_option
+@encoding_option
 @click.option(
     "--pseudonymise", is_flag=True, help="Write a keyed hash in place of each id; the key is in ADCR_PSEUDONYM_KEY."
 )
@@ -59,7 +58,7 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
     help="Compute in this process, or on a Dask cluster, which writes a folder.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler; by default one is started on this machine.")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON for machines instead of text.")
+@json_option
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def score(
     file: Path,
@@ -86,6 +85,7 @@ def score(
     its fault and how to mend it.
     Research use only; never a treatment recommendation.
     """
+    from features.errors import InputError
     from features.faults import shown
     from features.orderly_end import ending_orderly
     from features.progress_bar import LateProgressBar
@@ -119,6 +119,12 @@ def score(
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:
         click.echo(manifest.to_text())
+    if manifest.rejected and not manifest.rows.scored:
+        raise InputError(
+            "none of its rows could be scored.",
+            where=shown(file.name),
+            mend=f"{manifest.rejected.file} tells what to mend in each.",
+        )
 
 
 def _spare_memory() -> None:
@@ -133,24 +139,20 @@ def _spare_memory() -> None:
 
 @click.command()
 @click.argument("model")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=PATH)
 @click.option("--patient", metavar="ID", help="Write the page of this patient instead of the cohort's.")
 @click.option("--adc", metavar="ADC", help="Which of the patient's rows, where there are several.")
 @click.option(
     "-o",
     "--output",
-    type=_FILE,
+    type=PATH,
+    metavar="FILE",
     help="Page to write, .html, replaced if it is there (default: FILE's name with .explained or .patient).",
 )
-@click.option(
-    "--map",
-    "mapping",
-    metavar="FILE|NAME",
-    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
-)
-@click.option("--sheet", help="Sheet of an Excel file that has several.")
-@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
-@click.option("--json", "as_json", is_flag=True, help="Print what the page holds as JSON for machines too.")
+@map_option
+@sheet_option
+@encoding_option
+@click.option("--json", "as_json", is_flag=True, help="Also print what the page holds as JSON for machines.")
 def explain(
     model: str,
     file: Path,
@@ -181,23 +183,25 @@ def explain(
 
 @click.command()
 @click.argument("model")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=PATH)
 @click.option(
     "--comparator",
     metavar="ARM",
     help="Arm without an ADC: does the score separate responders to the ADC more than those of this arm?",
 )
-@click.option("--report", type=_FILE, metavar="DIR", help="Folder for report.html and report.json.")
+@click.option("--report", type=PATH, metavar="DIR", help="Folder for report.html and report.json.")
+@map_option
+@sheet_option
+@encoding_option
 @click.option(
-    "--map",
-    "mapping",
-    metavar="FILE|NAME",
-    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Equal seeds give equal intervals.",
 )
-@click.option("--sheet", help="Sheet of an Excel file that has several.")
-@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of resampling and splits.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON for machines instead of text.")
+@json_option
 def validate(
     model: str,
     file: Path,
@@ -216,7 +220,7 @@ def validate(
     """
     from features.cohort_file import read_cohort
     from features.orderly_end import ending_orderly
-    from features.report.files import require_free_report, write_report
+    from features.report.files import HTML_FILE, require_free_report, write_report
     from serving.model_location import model_folder
     from training.model_trust import trusted_bundle
     from training.report.of_validation import validation_document
@@ -231,10 +235,14 @@ def validate(
         if report:
             write_report(report, validation_document(found))
     click.echo(external_json(found) if as_json else external_text(found))
+    if report and not as_json:
+        click.echo(f"wrote {report / HTML_FILE}")
 
 
 @click.command()
-@click.option("--port", type=int, default=5000, show_default=True, help="Port; the next free one if it is taken.")
+@click.option(
+    "--port", type=int, metavar="N", default=5000, show_default=True, help="Port; the next free one if it is taken."
+)
 @click.option(
     "--host-name",
     "host_names",

@@ -46,7 +46,7 @@ def test_patients_without_an_adc_or_a_known_outcome_are_left_out_and_counted() -
     assert learned.patients == 75
     assert attrition.rows_in == 102
     assert attrition.left_out == {
-        "rows quarantined": 2,
+        "rows put aside with a fault": 2,
         "no ADC (comparator arm)": 10,
         "objective_response not known": 15,
     }
@@ -77,8 +77,14 @@ def test_a_cohort_that_no_model_can_learn_from_is_refused_with_reason_and_mend(c
 
 def test_an_endpoint_that_the_cohort_has_not_is_refused_with_those_it_has() -> None:
     table = cohort(100).patients.drop(columns=["pcr"])
-    with pytest.raises(InputError, match="It holds objective_response"):
+    with pytest.raises(InputError, match="It holds objective_response, known of 100 patients"):
         prepare(of_table(table), "pcr")
+
+
+def test_too_few_patients_are_told_with_the_rows_put_aside() -> None:
+    few = replace(of_table(cohort(100).patients.iloc[:25]), rejected=tuple(range(100, 180)), rows_in=105)
+    with pytest.raises(InputError, match=r"80 of 105 rows were put aside: 'adcr cohort check' tells why\."):
+        prepare(few, "objective_response")
 
 
 def test_a_patient_with_two_rows_is_never_split() -> None:
