@@ -16,7 +16,7 @@ from training.validation.text import checks_lines, validation_lines
 
 if TYPE_CHECKING:
     from training.estimate import Estimate
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
     from training.training_session import TrainingSession
 
 _TOP_INFLUENCES = 5
