@@ -52,6 +52,11 @@ def simulate(
     shift: bool,
 ) -> None:
     """Simulate a cohort with the mechanism of ADC response, calibrated to published trials."""
+    from features.whole_file import require_folder
+
+    for path in (output, truth, oracle):
+        if path:
+            require_folder(path)
     names = [name.strip() for name in adcs.split(",")] if adcs else None
     if covariates:
         given = {"--patients": patients, "--trial": trial, "--missing": missing, "--shift": shift or None}

@@ -9,6 +9,21 @@ import click
 from features.command_options import PATH, encoding_option, json_option, map_option, sheet_option
 
 
+class ModelFirst(click.Command):
+    """A command `MODEL FILE` that also takes `FILE --model MODEL`, the way of `adcr score`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the model first, and refuse a file in its place."""
+        if "--model" in args[:-1]:
+            at = args.index("--model")
+            args = [args[at + 1], *args[:at], *args[at + 2 :]]
+        rest = super().parse_args(ctx, args)
+        model, file = ctx.params.get("model"), ctx.params.get("file")
+        if model and file and Path(model).is_file() and file.is_dir():
+            raise click.UsageError(f"MODEL comes before FILE: {ctx.command_path} {file} {model}", ctx)
+        return rest
+
+
 @click.command()
 @click.argument("file", type=PATH)
 @click.option(
@@ -137,7 +152,7 @@ def _spare_memory() -> None:
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
-@click.command()
+@click.command(cls=ModelFirst)
 @click.argument("model")
 @click.argument("file", type=PATH)
 @click.option("--patient", metavar="ID", help="Write the page of this patient instead of the cohort's.")
@@ -166,8 +181,8 @@ def explain(
 ) -> None:
     """Write a page on why the patients of FILE, or one of them, have the scores that MODEL gives them.
 
-    MODEL is named as for `adcr score`. The page is one file that opens in any browser, without a network; its numbers
-    are those of `adcr score`. Research use only; never a treatment recommendation.
+    MODEL is named as for `adcr score`, also by --model. The page is one file that opens in any browser, without a
+    network; its numbers are those of `adcr score`. Research use only; never a treatment recommendation.
     """
     import msgspec
 
@@ -181,7 +196,7 @@ def explain(
     click.echo(msgspec.json.encode(document).decode() if as_json else f"wrote {place}")
 
 
-@click.command()
+@click.command(cls=ModelFirst)
 @click.argument("model")
 @click.argument("file", type=PATH)
 @click.option(
@@ -215,8 +230,8 @@ def validate(
 ) -> None:
     """Judge MODEL on the cohort FILE, whose outcomes are known: as it is, and recalibrated.
 
-    MODEL is named as for `adcr score`. Where FILE is the cohort that the model learned from, its held-out predictions
-    are judged and the output says so. Research use only; never a treatment recommendation.
+    MODEL is named as for `adcr score`, also by --model. Where FILE is the cohort that the model learned from, its
+    held-out predictions are judged and the output says so. Research use only; never a treatment recommendation.
     """
     from features.cohort_file import read_cohort
     from features.orderly_end import ending_orderly

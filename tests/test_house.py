@@ -145,6 +145,24 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         assert listing.wait() == 0
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["cohort", "simulate", "--patients", "3", "-o", "nowhere/c.csv"],
+        ["cohort", "simulate", "--patients", "3", "-o", "c.csv", "--oracle", "nowhere/o.json"],
+        ["cohort", "template", "-o", "nowhere/c.csv"],
+    ],
+    ids=["simulate", "oracle", "template"],
+)
+def test_a_folder_that_is_not_there_is_told_before_anything_is_written(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert adcr.main(command) == 5
+    assert "its folder does not exist. Create it, or name another file." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert adcr.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("adcr ")

@@ -461,7 +461,7 @@ def test_more_reasons_than_make_sense_are_refused(run: Any, file: Path, capsys: 
     ("model", "told"),
     [
         ("nowhere", "there is no such model folder"),
-        ("site_a.csv", "a model is a folder; this is a file"),
+        ("site_a.csv", "a model is a folder; this is a file. Name a model's folder, a run id"),
         (".", "The folder holds no bundle.json"),
         ("models:/test-model", "there is no such model folder"),
         ("0" * 32, "there are no tracked runs in this folder"),
