@@ -14,7 +14,7 @@ from features.feature_table import encode
 from features.synthetic.cohort import simulate_cohort
 from training.bootstrap import Estimate
 from training.model_bundle import ModelBundle
-from training.text_lines import cell
+from training.text_lines import cell, metrics_table, wrapped
 from training.train import Plan, TrainingResult, prepare_training, train
 from training.training_table import outcome_of, prepare
 from training.training_text import verdict
@@ -193,3 +193,12 @@ def test_progress_counts_every_fit() -> None:
 )
 def test_the_table_writes_estimates_short(estimate: Estimate, text: str) -> None:
     assert cell(estimate) == text
+
+
+def test_text_is_as_wide_as_the_terminal_and_never_wider_than_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [("mean by ADC", {m: Estimate(0.65, 0.55, 0.75) for m in ("auroc", "brier", "log_loss")})]
+    for columns, widest in (("44", 44), ("200", 80)):
+        monkeypatch.setenv("COLUMNS", columns)
+        lines = [*wrapped("many words of one sentence " * 9), *metrics_table(rows, ("auroc", "brier", "log_loss"))]
+        assert max(map(len, lines)) <= widest
+        assert sum(line.startswith("mean by ADC") for line in lines) == (3 if widest < 80 else 1)
