@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EACCES: "this folder may not be written to",
-    errno.EPERM: "this folder may not be written to",
+    errno.EACCES: "its folder may not be written to",
+    errno.EPERM: "its folder may not be written to",
     errno.EROFS: "the disk is read-only",
     errno.ENOENT: "its folder does not exist",
     errno.EFBIG: "the file is larger than the disk's limit",
