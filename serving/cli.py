@@ -10,7 +10,7 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file")
 @click.option(
     "--model",
     required=True,
@@ -20,7 +20,7 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
 @click.option(
     "-o",
     "--output",
-    type=_FILE,
+    metavar="PATH",
     help="Score file, .csv or .parquet, or a folder of Parquet files; replaced if it is there (default: FILE's name "
     "with .scores, working folder).",
 )
@@ -70,9 +70,9 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON for machines instead of text.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def score(
-    file: Path,
+    file: str,
     model: str,
-    output: Path | None,
+    output: str | None,
     top_reasons: int,
     no_reasons: bool,
     contributions: bool,
@@ -93,26 +93,32 @@ def score(
 
     FILE is CSV, TSV, Excel or Parquet, one row per patient, or a folder of such files. Beside the scores,
     OUT.manifest.json counts and hashes everything, and OUT.rejected.csv keeps each row that could not be scored, with
-    its fault and how to mend it.
+    its fault and how to mend it. FILE and PATH may lie in an object store: s3://, gs:// or az://.
     Research use only; never a treatment recommendation.
     """
     from features.faults import shown
     from features.orderly_end import ending_orderly
     from features.progress_bar import LateProgressBar
     from serving.model_location import model_folder
-    from serving.output_files import default_output
     from serving.pseudonyms import pseudonyms_from_environment
     from serving.score_stream import score_file
     from serving.scoring_plan import ScoringTask
+    from serving.staged_run import staged
 
     pseudonyms = pseudonyms_from_environment() if pseudonymise else None
     _spare_memory()
-    bar = LateProgressBar(f"scoring {shown(file.name)}", enabled=not quiet)
-    with ending_orderly(), model_folder(model) as folder, bar as progress:
+    name = shown(Path(file).name)
+    bar = LateProgressBar(f"scoring {name}", enabled=not quiet)
+    with (
+        ending_orderly(),
+        model_folder(model) as folder,
+        staged(file, output, resume=resume, shared=scheduler is not None) as (source, target),
+        bar as progress,
+    ):
         task = ScoringTask(
-            file=file,
+            file=source,
             bundle_folder=folder,
-            output=output or default_output(file),
+            output=target,
             top_reasons=0 if no_reasons else top_reasons,
             mapping=mapping,
             sheet=sheet,
@@ -124,7 +130,7 @@ def score(
             engine=engine,
             scheduler=scheduler,
         )
-        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {shown(file.name)}", "MB"))
+        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {name}", "MB"))
     if as_json:
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:
