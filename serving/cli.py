@@ -25,7 +25,7 @@ class ModelFirst(click.Command):
 
 
 @click.command()
-@click.argument("file", type=PATH)
+@click.argument("file")
 @click.option(
     "--model",
     required=True,
@@ -36,15 +36,14 @@ class ModelFirst(click.Command):
 @click.option(
     "-o",
     "--output",
-    type=PATH,
-    metavar="FILE",
+    metavar="PATH",
     help="Score file, .csv or .parquet, or a folder of Parquet files; replaced if it is there (default: FILE's name "
     "with .scores, working folder).",
 )
 @click.option(
     "--top-reasons", type=int, metavar="N", default=3, show_default=True, help="Reasons per patient, 20 at most."
 )
-@click.option("--no-reasons", is_flag=True, help="Leave the reasons out, which is many times faster.")
+@click.option("--no-reasons", is_flag=True, help="Leave the reasons out; a run then takes two thirds of the time.")
 @click.option("--contributions", is_flag=True, help="Write every SHAP contribution, a column for each.")
 @click.option(
     "--rank-adcs",
@@ -73,12 +72,20 @@ class ModelFirst(click.Command):
     help="Compute in this process, or on a Dask cluster, which writes a folder.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler; by default one is started on this machine.")
+@click.option(
+    "--track",
+    is_flag=True,
+    help="Also record counts, score distribution and shift as a run in MLflow; no patient is in it.",
+)
+@click.option(
+    "--experiment", default="adcr-scoring", show_default=True, metavar="NAME", help="MLflow experiment for --track."
+)
 @json_option
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def score(
-    file: Path,
+    file: str,
     model: str,
-    output: Path | None,
+    output: str | None,
     top_reasons: int,
     no_reasons: bool,
     contributions: bool,
@@ -90,6 +97,8 @@ def score(
     pseudonymise: bool,
     engine: str,
     scheduler: str | None,
+    track: bool,
+    experiment: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -97,7 +106,7 @@ def score(
 
     FILE is CSV, TSV, Excel or Parquet, one row per patient, or a folder of such files. Beside the scores,
     OUT.manifest.json counts and hashes everything, and OUT.rejected.csv keeps each row that could not be scored, with
-    its fault and how to mend it.
+    its fault and how to mend it. FILE and PATH may lie in an object store: s3://, gs:// or az://.
     Research use only; never a treatment recommendation.
     """
     from features.errors import InputError
@@ -105,19 +114,25 @@ def score(
     from features.orderly_end import ending_orderly
     from features.progress_bar import LateProgressBar
     from serving.model_location import model_folder
-    from serving.output_files import default_output
     from serving.pseudonyms import pseudonyms_from_environment
     from serving.score_stream import score_file
     from serving.scoring_plan import ScoringTask
+    from serving.staged_run import staged
 
     pseudonyms = pseudonyms_from_environment() if pseudonymise else None
     _spare_memory()
-    bar = LateProgressBar(f"scoring {shown(file.name)}", enabled=not quiet)
-    with ending_orderly(), model_folder(model) as folder, bar as progress:
+    name = shown(Path(file).name)
+    bar = LateProgressBar(f"scoring {name}", enabled=not quiet)
+    with (
+        ending_orderly(),
+        model_folder(model) as folder,
+        staged(file, output, resume=resume, shared=scheduler is not None) as (source, target),
+        bar as progress,
+    ):
         task = ScoringTask(
-            file=file,
+            file=source,
             bundle_folder=folder,
-            output=output or default_output(file),
+            output=target,
             top_reasons=0 if no_reasons else top_reasons,
             mapping=mapping,
             sheet=sheet,
@@ -129,15 +144,21 @@ def score(
             engine=engine,
             scheduler=scheduler,
         )
-        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {shown(file.name)}", "MB"))
+        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {name}", "MB"))
     if as_json:
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:
         click.echo(manifest.to_text())
+    if track:
+        from serving.tracked_scores import track_scores
+
+        track_scores(manifest, experiment)
+        if not (quiet or as_json):
+            click.echo(f"tracked     as a run of experiment {experiment}")
     if manifest.rejected and not manifest.rows.scored:
         raise InputError(
             "none of its rows could be scored.",
-            where=shown(file.name),
+            where=name,
             mend=f"{manifest.rejected.file} tells what to mend in each.",
         )
 

@@ -274,6 +274,39 @@ def test_a_rejected_file_rejected_again_bears_its_faults_once(run: Any, faulty: 
     assert not [name for name in columns[6:] if name.startswith("fault_")]
 
 
+def test_a_tracked_run_tells_mlflow_counts_and_shift_and_no_patient(
+    run: Any, faulty: Path, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert run(faulty, "-o", "out.csv", "--track", "--experiment", "watched") == 0
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("watched")
+    assert experiment is not None
+    (found,) = client.search_runs([experiment.experiment_id])
+    manifest = manifest_of(tmp_path)
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics["rows_in"] == manifest["rows"]["in"] == 53
+    assert found.data.metrics["rows_rejected"] == 3
+    assert found.data.metrics["score_psi"] == manifest["score_psi"]
+    assert found.data.params["cohort_sha256"] == digest(faulty)
+    (artifact,) = (tmp_path / "mlartifacts").rglob("manifest.json")
+    assert json.loads(artifact.read_text("utf-8")) == manifest
+    everything = str(found.data) + artifact.read_text("utf-8")
+    assert not [name for name in table["patient_id"] if name in everything]
+
+
+def test_scores_outlive_a_store_that_cannot_take_the_run(
+    run: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert run(file, "-o", str(tmp_path / "out.csv"), "--track", "--quiet") == 4
+    assert "127.0.0.1:9" in one_line(capsys)
+    assert {"out.csv", "out.manifest.json"} <= written(tmp_path)
+
+
 def test_the_rejected_file_of_an_earlier_run_does_not_outlive_it(
     run: Any, faulty: Path, file: Path, tmp_path: Path
 ) -> None:
