@@ -50,7 +50,7 @@ def test_the_sentence_says_whether_it_helped_what_it_kept_and_what_is_contradict
     steps = (StepWeight("target_binding", 1.0, 0.6), StepWeight("efflux", 0.0, 0.2), StepWeight("clinical", 2.0, 0.2))
     against = replace(trained, literature=trained.literature.__class__(0.9, steps, 0.25, ("her2_ihc",)))
     assert "kept 75% of its weight" in literature_sentence(against)
-    assert "It keeps little of it on efflux (0%)" in literature_sentence(against)
+    assert "It keeps little of it on efflux of the payload (0%)" in literature_sentence(against)
     assert "contradicts the catalogue's direction of her2_ihc" in literature_sentence(against)
     assert literature_sentence(replace(trained, literature=None)) == ""
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.explaining.mechanism_steps import STEP_LABELS
+
 if TYPE_CHECKING:
     from training.bootstrap import Estimate
     from training.learning_curve import CurvePoint
@@ -35,7 +37,7 @@ def literature_sentence(result: TrainingResult) -> str:
         f"The literature {_helped(difference)}; it kept {_kept(use.weight)} of its weight",
         f"and {use.cohort_share:.0%} of the model is trees of this cohort alone.",
     ]
-    doubted = ", ".join(f"{s.step.replace('_', ' ')} ({s.weight:.0%})" for s in use.doubted)
+    doubted = ", ".join(f"{STEP_LABELS[s.step]} ({s.weight:.0%})" for s in use.doubted)
     if doubted:
         told.append(f"It keeps little of it on {doubted}.")
     if use.contradicted:

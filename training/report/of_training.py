@@ -8,6 +8,7 @@ import numpy as np
 
 from features.report.document import Document, Figure, Paragraph, Section, Series, Table
 from features.report.words import banner, share
+from training.explaining.mechanism_steps import STEP_LABELS
 from training.report.checklists import checklists
 from training.report.of_explanation import explanation_sections
 from training.report.parts import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from training.training_result import TrainingResult
+    from training.validation.records import ValidationRecord
 
 _ENDPOINTS = {
     "pcr": "pathological complete response (pCR)",
@@ -175,15 +177,23 @@ def _literature(result: TrainingResult, sentence: str) -> tuple[Paragraph | Tabl
     if use is None:
         return (Paragraph("The literature prior was left out (--no-prior)."),)
     rows = tuple(
-        (s.step.replace("_", " "), f"{s.weight:.0%}", f"{s.spread:.2f}")
-        for s in sorted(use.steps, key=lambda s: -s.spread)
+        (STEP_LABELS[s.step], f"{s.weight:.2f}", f"{s.spread:.2f}") for s in sorted(use.steps, key=lambda s: -s.spread)
     )
-    caption = "Weight kept of each mechanism step, and how far the step tells these patients apart (SD of log-odds)."
-    blocks: list[Paragraph | Table] = [Paragraph(sentence), Table(caption, ("step", "weight kept", "spread"), rows)]
+    caption = (
+        "Factor on what the literature says of each mechanism step, before the share of the cohort's trees (1: as the "
+        "literature has it; above 1: the cohort bears it out more strongly), and how far the step tells these patients "
+        "apart (SD of log-odds)."
+    )
+    blocks: list[Paragraph | Table] = [Paragraph(sentence), Table(caption, ("step", "factor", "spread"), rows)]
     if use.contradicted:
         told = f"Against the catalogue's direction: {', '.join(use.contradicted)}. No sign is held for them."
         blocks.append(Paragraph(told, "warning"))
     return tuple(blocks)
+
+
+def _corrected(validation: ValidationRecord) -> str:
+    refits = validation.optimism.resamples
+    return f"Optimism corrected by {refits} refits." if refits else "Not corrected for optimism (--optimism 0)."
 
 
 def _limits(result: TrainingResult) -> Iterator[str]:
@@ -204,8 +214,7 @@ def _specification(result: TrainingResult) -> Table:
         ("model version", record.model_version),
         ("columns", ", ".join(result.table.schema.names)),
         ("rounds of the cohort's trees", f"{result.rounds}"),
-        ("recalibration", f"{record.calibration.method}, {record.calibration.intercept:+.3f} and "
-         f"{record.calibration.slope:.3f}"),
+        ("recalibration", f"intercept {record.calibration.intercept:+.3f}, slope {record.calibration.slope:.3f}"),
         ("seed", f"{record.seed}"),
         ("cohort sha256", record.cohort.sha256),
         ("catalogue sha256", record.catalogue_sha256),
@@ -252,6 +261,6 @@ def _answers(result: TrainingResult, verdict: str) -> dict[str, str]:
         "updating": "'adcr validate' shows the effect of recalibration in another cohort.",
         "limits": " ".join(_limits(result)),
         "usability": "Missing biomarkers are accepted; patients outside the training range are marked when scored.",
-        "analysis": f"{len(validation.checks)} doubt(s) found by the checks. {validation.signal} Optimism corrected by "
-        f"{validation.optimism.resamples} refits.",
+        "analysis": f"Doubts found by the checks: {len(validation.checks)}. {validation.signal} "
+        f"{_corrected(validation)}",
     }

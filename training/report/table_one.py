@@ -57,7 +57,8 @@ def _drugs(table: TrainingTable) -> Iterator[tuple[str, ...]]:
 def _rows(column: FeatureColumn, values: np.ndarray, outcome: Integers) -> list[tuple[str, ...]]:
     known = np.isfinite(values)
     unknown = share(int((~known).sum()), len(values))
-    unit = f", {column.unit}" if column.unit and column.kind == "numeric" else ""
+    # A label such as "HER2 H-score" or "HER2/CEP17 ratio" ends in its unit.
+    unit = f", {column.unit}" if column.unit and not column.label.endswith(column.unit) else ""
     if column.kind == "numeric":
         parts = [known, known & (outcome == 1), known & (outcome == 0)]
         return [(f"{column.label}{unit}", *(_quartiles(values[part]) for part in parts), unknown)]
