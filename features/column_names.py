@@ -140,26 +140,3 @@ def measure_names() -> Mapping[str, tuple[str, ...]]:
             if column not in ids:
                 ids.append(column)
     return MappingProxyType({name: tuple(ids) for name, ids in names.items()})
-
-
-@cache
-def level_names(measure_id: str) -> Mapping[str, str]:
-    """Every known spelling of a measure's levels, normalised, with the level that it means.
-
-    For a binary measure the levels are "0" and "1".
-
-    Parameters
-    ----------
-    measure_id : str
-        Column id of the catalogue.
-
-    Returns
-    -------
-    Mapping of str to str
-        `normalise_level` of a spelling to the level as the catalogue writes it.
-    """
-    measure = measures()[measure_id]
-    levels = ("0", "1") if measure.kind == "binary" else measure.levels
-    spelled = {normalise_level(level): level for level in levels}
-    spelled.update({normalise_level(text): level for text, level in measure.level_synonyms.items()})
-    return MappingProxyType(spelled)

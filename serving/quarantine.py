@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
-from features.cell_safety import harmless
 from serving.score_writer import csv_lines
 
 if TYPE_CHECKING:
@@ -84,35 +82,6 @@ def fault_text(faults: Iterable[Fault]) -> str:
         place = "" if fault.column is None else f" {fault.column}"
         parts.append(f"{fault.code}{place}: {fault.what} {fault.mend}".strip())
     return SEPARATOR.join(parts)
-
-
-def harmless_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Make every text cell and column name of a table such that no spreadsheet runs it as a formula.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Any columns; only text ones are changed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A new frame that shares its unchanged columns.
-
-    References
-    ----------
-    OWASP, "CSV Injection".
-    """
-    made = {str(name): _harmless_column(table[name]) for name in table.columns}
-    return pd.DataFrame(made, index=table.index).rename(columns=harmless)
-
-
-def _harmless_column(column: pd.Series[Any]) -> pd.Series[Any]:
-    if not pd.api.types.is_string_dtype(column):
-        return column
-    # Few distinct texts stand in most columns: each is looked at once.
-    changed = {text: safe for text in column.dropna().unique() if (safe := harmless(text)) != text}
-    return column.replace(changed) if changed else column
 
 
 def _joined(faults: list[Fault]) -> list[str]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from features.biomarkers import Measure, measures
 from features.cohort import CONTEXT_COLUMNS, OUTCOME_COLUMNS
-from features.column_names import level_names, measure_names, normalise_level, normalise_name
+from features.column_names import measure_names, normalise_level, normalise_name
+from features.columns.level_columns import spellings
 
 
 def test_no_name_means_two_columns() -> None:
@@ -108,12 +109,12 @@ def test_a_spelling_of_a_level_means_a_level_that_exists(measure: Measure) -> No
     ],
 )
 def test_a_her2_ihc_score_is_read_in_its_spellings(value: str, level: str) -> None:
-    assert level_names("her2_ihc")[normalise_level(value)] == level
+    assert spellings(measures()["her2_ihc"])[normalise_level(value)] == level
 
 
 @pytest.mark.parametrize("value", ["4+", "IV", "0-1+", "1-2+", "negative", "positive", "low", "<1", "", "3+ (outside)"])
 def test_what_is_no_her2_ihc_score_is_not_guessed(value: str) -> None:
-    assert normalise_level(value) not in level_names("her2_ihc")
+    assert normalise_level(value) not in spellings(measures()["her2_ihc"])
 
 
 @pytest.mark.parametrize(
@@ -127,4 +128,4 @@ def test_what_is_no_her2_ihc_score_is_not_guessed(value: str) -> None:
     ],
 )
 def test_a_level_met_in_a_real_file_is_known(column: str, value: str, level: str) -> None:
-    assert level_names(column)[normalise_level(value)] == level
+    assert spellings(measures()[column])[normalise_level(value)] == level

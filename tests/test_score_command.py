@@ -21,7 +21,7 @@ from serving import score_stream, scoring_engine
 from serving.manifest import RESEARCH_USE
 from serving.model_location import bundle_within
 from serving.output_files import OutputFiles, default_output
-from serving.quarantine import FAULT_COLUMNS, harmless_table
+from serving.quarantine import FAULT_COLUMNS
 from serving.score_batches import score_batches
 from serving.scores import score_columns
 
@@ -346,15 +346,6 @@ def test_the_manifest_hashes_input_outputs_and_model(
     assert manifest["versions"].keys() == {"adcr", "lightgbm", "numpy", "pandas", "pyarrow"}
     assert str(tmp_path) not in json.dumps(manifest)
     assert not [text for text in pd.read_csv(faulty)["patient_id"] if f'"{text}"' in json.dumps(manifest)]
-
-
-def test_column_names_and_gaps_survive_being_made_harmless() -> None:
-    table = pd.DataFrame({"=a": pd.Series(["=x", None, "y"], dtype="str"), "b": [-1.0, 2.0, np.nan]})
-    safe = harmless_table(table)
-    assert list(safe.columns) == ["'=a", "b"]
-    assert safe["'=a"].tolist()[::2] == ["'=x", "y"]
-    assert safe["'=a"].isna().tolist() == [False, True, False]
-    pd.testing.assert_series_equal(safe["b"], table["b"])
 
 
 # -- nothing half ------------------------------------------------------------------------------------------------
