@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
+
+if TYPE_CHECKING:
+    from features.cohort import Cohort
 
 _FILE = click.Path(path_type=Path, dir_okay=True)
 _map = click.option(
@@ -102,23 +105,36 @@ def import_(
     expression: Path | None,
     expression_scale: Literal["log2", "linear"],
 ) -> None:
-    """Turn SOURCE, a foreign table with a mapping, a GEO series matrix or a cBioPortal study, into a cohort file."""
+    """Turn SOURCE, a foreign table with a mapping, a GEO series matrix or a cBioPortal study, into a cohort file.
+
+    A study is a folder or an archive: .tar.gz, .tgz, .tar or .zip.
+    """
     from features.cohort_import import import_cohort
     from features.cohort_summary import summarise
+    from features.public.study_archive import unpacked_study
 
-    imported = import_cohort(
-        source,
-        output,
-        mapping=mapping,
-        sheet=sheet,
-        encoding=encoding,
-        adc=adc,
-        per=per,
-        expression=expression,
-        expression_scale=expression_scale,
-    )
+    with unpacked_study(source) as opened:
+        imported = import_cohort(
+            opened,
+            output,
+            mapping=mapping,
+            sheet=sheet,
+            encoding=encoding,
+            adc=adc,
+            per=per,
+            expression=expression,
+            expression_scale=expression_scale,
+        )
     click.echo(summarise(imported).to_text())
+    _echo_status(imported)
     click.echo(f"wrote {output}")
+
+
+def _echo_status(cohort: Cohort) -> None:
+    from features.stated_status import status_line
+
+    if line := status_line(cohort):
+        click.echo(line)
 
 
 @cohort.command()
@@ -189,6 +205,7 @@ def fetch(name: str, output: Path, expression: bool, by_api: bool, offline: bool
     with LateProgressBar(f"fetching {name}", "bytes") as progress:
         found = fetch_cohort(name, output, expression=expression, by_api=by_api, offline=offline, progress=progress)
     click.echo(summarise(found).to_text())
+    _echo_status(found)
     click.echo(f"wrote {output}, and {output.name}.licence.txt beside it")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from features.biomarkers import measures
 from features.cohort_summary import RESEARCH_USE
 from features.columns.cohort_columns import CONTEXT_LEVELS, OUTCOMES
-from features.faults import by_code
+from features.faults import by_code, listed
 from features.harmonise import origins
 from features.report.document import Document, Figure, Paragraph, Section, Series, Table
 from features.report.words import banner, share
@@ -168,12 +168,18 @@ def _status_section(harmonised: Harmonised) -> Section:
         text = "No cohort states a HER2 status beside the assays that it could be computed from."
         return Section("her2", "HER2 status, stated and computed", (Paragraph(text),))
     rows = tuple(
-        (s.cohort, f"{s.both:,}", share(s.agree, s.both), f"{s.stated_positive:,}", f"{s.computed_positive:,}")
-        for s in harmonised.statuses
+        (name, f"{s.both:,}", share(s.agree, s.both), f"{s.stated_positive:,}", f"{s.computed_positive:,}")
+        for name, s in harmonised.statuses.items()
     )
     head = ("Cohort", "Both known", "Agree", "Positive as stated only", "Positive as computed only")
     caption = "Stated HER2 status beside that of IHC and ISH by ASCO/CAP 2018; where they differ the stated one is kept"
-    return Section("her2", "HER2 status, stated and computed", (Table(caption, head, rows),))
+    blocks: list[Paragraph | Table] = [Table(caption, head, rows)]
+    filled = [name for name, s in harmonised.statuses.items() if s.filled]
+    if filled:
+        blocks.append(
+            Paragraph(f"In {listed(filled)} statuses filled in from the assays are among those that agree.", "warning")
+        )
+    return Section("her2", "HER2 status, stated and computed", tuple(blocks))
 
 
 def _distribution_section(

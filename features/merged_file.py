@@ -6,6 +6,10 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from features import fault_rules as rules
+from features.cohort import Fault
 from features.cohort_file import read_cohort
 from features.cohort_writer import check_output, write_cohort_file
 from features.harmonisation_report import harmonisation_document
@@ -118,7 +122,17 @@ def _as_imported(cohort: Cohort, record: dict[str, Any]) -> Cohort:
         replace(c, name=read_from[c.column_id][0], how=read_from[c.column_id][1]) if c.column_id in read_from else c
         for c in cohort.columns
     )
-    return replace(cohort, columns=columns)
+    return replace(cohort, columns=columns, faults=(*cohort.faults, *_compared(record)))
+
+
+def _compared(record: dict[str, Any]) -> list[Fault]:
+    """Take what an import counted of HER2 status; in the file, statuses filled in from the assays look stated."""
+    of_record = (entry for entry in record.get("faults", ()) if isinstance(entry, dict))
+    found = [entry for entry in of_record if entry.get("code") == rules.STATUS_COMPARED.code]
+    try:
+        return [msgspec.convert(entry, Fault) for entry in found]
+    except msgspec.ValidationError:
+        return []
 
 
 def _stated(cohort: Cohort, record: dict[str, Any]) -> dict[str, str]:

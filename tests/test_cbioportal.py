@@ -422,6 +422,64 @@ def test_samples_taken_after_treatment_are_no_baseline(study: Path) -> None:
     ]
 
 
+def test_the_site_of_a_sample_may_say_that_it_is_no_baseline(study: Path, tmp_path: Path) -> None:
+    text = SAMPLES.replace("SAMPLE_TYPE", "SAMPLE_SITE").replace("A-2\tA\tPrimary", "A-2\tA\tPost-Neo Primary")
+    (study / "data_clinical_sample.txt").write_text(text.replace("B-1\tB\tPrimary", "B-1\tB\tTreatment Naive Primary"))
+    assert values_of(read_cohort(study), "her2_ihc") == {"A": "3+", "B": "1+", "C": None}
+    every = per_sample(study, tmp_path)
+    assert len(every.patients) == 4
+    assert told(every, "COH145") == [
+        "tiny_2020: 1 sample taken on or after treatment by the study's own word: no baseline. "
+        "Leave out --per sample before you train on it."
+    ]
+
+
+def test_the_study_is_named_by_any_of_its_meta_files(study: Path) -> None:
+    (study / "meta_study.txt").unlink()
+    for name in ("meta_clinical_sample.txt", "meta_clinical_patient.txt"):
+        (study / name).write_text("cancer_study_identifier: tiny_2021\n")
+    assert read_cohort(study).source.name == "tiny_2021"
+    (study / "meta_clinical_patient.txt").write_text("cancer_study_identifier: another\n")
+    # Files of two studies name neither.
+    assert read_cohort(study).source.name == "study"
+
+
+def test_a_shipped_mapping_is_found_by_its_columns_where_nothing_names_the_study(study: Path) -> None:
+    (study / "meta_study.txt").unlink()
+    patients = PATIENTS.replace("AGE\tHR_STATUS", "AGE_AT_DIAGNOSIS\tER_IHC")
+    (study / "data_clinical_patient.txt").write_text(patients)
+    head = "SAMPLE_ID\tPATIENT_ID\tHER2_STATUS\tER_STATUS\tPR_STATUS\tCLAUDIN_SUBTYPE"
+    (study / "data_clinical_sample.txt").write_text(f"{head}\nA-1\tA\t+\t-\t-\tHer2\nB-1\tB\t-\t+\t+\tLumA\n")
+    cohort = read_cohort(study)
+    assert values_of(cohort, "er_status") == {"A": 0.0, "B": 1.0}
+    assert told(cohort, "COH144") == [
+        "study: no file names the study; read by the shipped mapping brca_metabric, all of whose columns are there. "
+        "Name another with --map."
+    ]
+
+
+def test_stated_her2_status_is_counted_beside_that_of_the_assays(study: Path) -> None:
+    head = "SAMPLE_ID\tPATIENT_ID\tHER2_STATUS\tHER2_IHC\tHER2_FISH_RATIO\n"
+    # The last states no status: what is filled in from IHC agrees by itself, and does not count.
+    rows = "A-1\tA\tPositive\t3+\t\nB-1\tB\tPositive\t0\t\nC-1\tC\t\t1+\t\n"
+    (study / "data_clinical_sample.txt").write_text(head + rows)
+    cohort = read_cohort(study)
+    assert values_of(cohort, "her2_status") == {"A": 1.0, "B": 1.0, "C": 0.0}
+    assert told(cohort, "COH142") == [
+        "tiny_2020, column 'HER2_STATUS': known as stated and from IHC or ISH by ASCO/CAP in 2 rows: 1 agree, "
+        "1 positive only as stated, 0 only by the assays; the stated one is kept."
+    ]
+
+
+def test_patients_of_whom_a_study_tells_nothing_are_counted(study: Path) -> None:
+    (study / "data_clinical_sample.txt").write_text(SAMPLES + "D-1\tD\tPrimary\tNA\n")
+    cohort = read_cohort(study)
+    assert len(cohort.rejected) == 1
+    assert told(cohort, "COH143") == [
+        "tiny_2020: 1 row of 4 without a biomarker in any file of the study, so put aside."
+    ]
+
+
 def test_a_copy_number_file_by_entrez_ids_and_one_with_a_byte_order_mark_are_read(study: Path, tmp_path: Path) -> None:
     by_id = "\n".join(line.partition("\t")[2] for line in COPY_NUMBER.splitlines())
     (study / "odd_cna.txt").write_text(by_id)

@@ -11,11 +11,13 @@ import pyarrow as pa
 
 from features import fault_rules as rules
 from features.cohort import NO_ADC, CohortSource
-from features.mapping_file import ColumnMapping, TableMapping, load_mapping, shipped_mappings
+from features.mapping_file import ColumnMapping, TableMapping
 from features.public.alterations import read_alterations
 from features.public.sampling_time import is_after
+from features.public.study_contents import notes_on_contents
 from features.public.study_expression import read_study_expression
 from features.public.study_folder import open_study, read_clinical
+from features.public.study_mapping import shipped_for
 from features.tables.text_table import TextTable, refuse, with_columns
 
 if TYPE_CHECKING:
@@ -28,7 +30,15 @@ if TYPE_CHECKING:
     from features.public.study_folder import StudyFolder
 
 #: Attributes that may say when a sample was taken.
-_TIME_COLUMNS = ("SAMPLE_TYPE", "SAMPLE_CLASS", "TIMEPOINT", "TIME_POINT", "TREATMENT_STATUS", "BIOPSY_TIME")
+_TIME_COLUMNS = (
+    "SAMPLE_TYPE",
+    "SAMPLE_SITE",
+    "SAMPLE_CLASS",
+    "TIMEPOINT",
+    "TIME_POINT",
+    "TREATMENT_STATUS",
+    "BIOPSY_TIME",
+)
 
 
 @dataclass(frozen=True)
@@ -82,17 +92,18 @@ def read_study(
     columns = _clinical(study, samples)
     columns |= {name: [values.get(sample, "") for sample in ids] for name, values in alterations.columns.items()}
     table = _table(study.study, columns, samples.rows, [*samples.notes, *alterations.notes])
-    table = _before_treatment(table)
+    table = _before_treatment(table, keep=per == "sample")
     if per == "patient":
         table = _one_per_patient(table, table.notes)
     # Over the samples that are kept: others are no part of the population that a z-score refers to.
     table, expressed = _with_expression(table, study)
     measured = [*alterations.columns, *expressed]
-    chosen = _complete(mapping or _shipped(study.study), study, table.columns, measured, adc=adc, per=per)
+    found, doubts = (mapping, []) if mapping else shipped_for(study.study, table.columns)
+    chosen = _complete(found, study, table.columns, measured, adc=adc, per=per)
     received = chosen.entries().get("adc")
     if adc is None and received is not None and received.constant == NO_ADC:
-        note = rules.NO_TREATMENT.fault()
-        table = _with_notes(table, [*table.notes, note])
+        doubts = [*doubts, rules.NO_TREATMENT.fault()]
+    table = _with_notes(table, [*table.notes, *doubts, *notes_on_contents(table, chosen)])
     source = CohortSource(name=study.study, path=folder, sha256=study.digest())
     return Study(table, chosen, source)
 
@@ -133,8 +144,11 @@ def _with_expression(table: TextTable, study: StudyFolder) -> tuple[TextTable, l
     return replace(with_columns(table, cells), notes=(*table.notes, *notes)), list(found)
 
 
-def _before_treatment(table: TextTable) -> TextTable:
-    """Leave out samples that the study says were taken on or after treatment: they are no baseline."""
+def _before_treatment(table: TextTable, *, keep: bool) -> TextTable:
+    """Leave out samples that the study says were taken on or after treatment: they are no baseline.
+
+    Where every sample is asked for they are kept, and told.
+    """
     everyone = np.arange(len(table))
     after = np.zeros(len(table), dtype=bool)
     for position, name in enumerate(table.columns):
@@ -144,6 +158,8 @@ def _before_treatment(table: TextTable) -> TextTable:
         return table
     if after.all():
         return _with_notes(table, [*table.notes, rules.ALL_AFTER_TREATMENT.fault()])
+    if keep:
+        return _with_notes(table, [*table.notes, rules.POST_TREATMENT_KEPT.fault(number=int(after.sum()))])
     note = rules.AFTER_TREATMENT.fault(number=int(after.sum()))
     return _with_notes(table.take(np.flatnonzero(~after)), [*table.notes, note])
 
@@ -165,10 +181,6 @@ def _one_per_patient(table: TextTable, notes: Sequence[Fault]) -> TextTable:
         return table
     note = rules.ONE_SAMPLE.fault(number=len(table) - len(kept), patients=len(kept))
     return _with_notes(table.take(kept), [*notes, note])
-
-
-def _shipped(study: str) -> TableMapping:
-    return load_mapping(study) if study in shipped_mappings() else TableMapping(columns={})
 
 
 def _complete(

@@ -58,7 +58,7 @@ class StudyFolder:
     Attributes
     ----------
     study : str
-        `cancer_study_identifier`, or the folder's name.
+        `cancer_study_identifier` of meta_study.txt, else the one of its other meta files, else the folder's name.
     files : dict of str to pathlib.Path
         By kind: "patients", "samples", "copy_number", "mutations", "panels", "expression", "expression_z".
     """
@@ -93,11 +93,11 @@ def open_study(folder: Path) -> StudyFolder:
         If this is no study folder, or a meta file names a file that is not there.
     """
     found: dict[str, Path] = {}
-    study = folder.name
+    named: dict[str, str] = {}
     for meta in sorted(folder.glob("meta_*.txt")):
         fields = _fields(meta)
-        if meta.name == "meta_study.txt":
-            study = fields.get("cancer_study_identifier", study)
+        if fields.get("cancer_study_identifier"):
+            named[meta.name] = fields["cancer_study_identifier"]
         kind = _KINDS.get((fields.get("genetic_alteration_type", ""), fields.get("datatype", "")))
         if kind is not None and "data_filename" in fields:
             found.setdefault(kind, _named(folder, meta, fields["data_filename"]))
@@ -111,6 +111,8 @@ def open_study(folder: Path) -> StudyFolder:
             where=folder.name,
             mend="It needs meta_study.txt and data_clinical_sample.txt; or name a file.",
         )
+    others = set(named.values())
+    study = named.get("meta_study.txt") or (others.pop() if len(others) == 1 else folder.name)
     return StudyFolder(folder, study, found)
 
 
