@@ -361,6 +361,9 @@ POST_TREATMENT_KEPT = Rule(
     "{number:sample} taken on or after treatment by the study's own word: no baseline.",
     "Leave out --per sample before you train on it.",
 )
+EXPRESSION_UNREAD = Rule(
+    "COH146", "flag", "no expression was read from {file}: {why}", "Correct it, or take it out of the folder."
+)
 
 # --- several cohorts together ----------------------------------------------------------------------------------------
 PATIENT_TWICE = Rule(

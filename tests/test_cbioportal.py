@@ -401,6 +401,20 @@ def test_ready_z_scores_are_taken_as_they_are_and_told_so(expressed: Path) -> No
     assert "as the study gives them" in told(cohort, "COH137")[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "told_of"),
+    [(("ERBB2", "ENSG00000141736"), "Its rows are Ensembl ids"), (("-1", "-9"), "no column is a sample of the study")],
+)
+def test_expression_that_is_not_read_is_told(expressed: Path, change: tuple[str, str], told_of: str) -> None:
+    clinical = expressed / "data_clinical_sample.txt"
+    clinical.write_text(clinical.read_text().replace("\n", "\t2+\n").replace("PATIENT_ID\t2+", "PATIENT_ID\tHER2_IHC"))
+    path = expressed / "data_RNA_Seq_v2_expression_median.txt"
+    path.write_text(expression({"ERBB2": [2.0**i for i in range(2, 14)]}).replace(*change))
+    cohort = read_cohort(expressed)
+    assert "erbb2_mrna_z" not in cohort.patients
+    assert told_of in told(cohort, "COH146")[0]
+
+
 def test_files_of_older_studies_are_found_by_their_older_names(expressed: Path) -> None:
     samples = "\t".join(f"N{i}-1" for i in range(10))
     (expressed / "data_CNA.txt").write_text(f"Hugo_Symbol\t{samples}\nERBB2\t" + "\t".join(["2", *["0"] * 9]) + "\n")

@@ -167,6 +167,67 @@ def test_a_series_that_does_not_fit_is_refused_in_one_line(
     assert not (tmp_path / "c.csv").exists()
 
 
+def test_a_series_saved_from_a_spreadsheet_with_semicolons_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "GSE243375_series_matrix.csv"
+    path.write_text("\ufeff" + series_text().replace("\t", ";"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"not separated by tabs.* Use the series matrix as GEO hands it out"):
+        import_cohort(path, tmp_path / "c.csv")
+
+
+def test_a_series_whose_every_cell_is_quoted_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "GSE243375_series_matrix.txt"
+    text = "".join(
+        f'"{line.partition(chr(9))[0]}"\t{line.partition(chr(9))[2]}\n' for line in series_text().splitlines()
+    )
+    path.write_text("\ufeff" + text, encoding="utf-8")
+    assert len(import_cohort(path, tmp_path / "c.csv").patients) == PATIENTS
+
+
+def gene_matrix(path: Path, names: list[str], delimiter: str, corner: str, point: str = ".") -> Path:
+    """Gene-level matrix of every sample, with rows of given names and what stands before the first sample."""
+    titles = [f"{p}_site1_{core}" for p in range(PATIENTS) for core in ("core1", "core2", "surgery")]
+    values = np.random.default_rng(3).normal(5, 1, (len(names), len(titles)))
+    rows = [[name, *(f"{v:.3f}".replace(".", point) for v in own)] for name, own in zip(names, values, strict=True)]
+    lines = [delimiter.join([corner, *titles]), *(delimiter.join(row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "corner", "gene"),
+    [
+        ("genes.csv", ";", "", "ERBB2"),
+        ("genes.txt", ";", "gene", "ERBB2"),
+        ("genes.tsv", "\t", "gene_id\tgene_name", "ENSG00000141736.14\tERBB2"),
+        ("genes.csv", ",", "Entrez_Gene_Id,Hugo_Symbol", "2064,ERBB2"),
+    ],
+)
+def test_a_matrix_is_read_by_its_column_of_symbols_whatever_stands_between_its_cells(
+    matrix: Path, tmp_path: Path, name: str, delimiter: str, corner: str, gene: str
+) -> None:
+    path = gene_matrix(tmp_path / name, [gene], delimiter, corner)
+    found = import_cohort(matrix, tmp_path / "c.csv", expression=path).patients
+    assert found["erbb2_mrna_z"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("names", "point", "told"),
+    [
+        (["ENSG00000141736.14", "ENSG00000167258"], ".", "Its rows are Ensembl ids, such as 'ENSG00000141736.14'"),
+        (["2064", "51755"], ".", "Its rows are numbers, such as Entrez ids"),
+        (["216836_s_at", "1007_s_at"], ".", "Its rows are probes of an array"),
+        (["ERBB2"], ",", "decimal commas. Write them with decimal points."),
+    ],
+)
+def test_a_matrix_without_symbols_is_told_what_to_do(
+    matrix: Path, tmp_path: Path, names: list[str], point: str, told: str
+) -> None:
+    path = gene_matrix(tmp_path / "genes.tsv", names, "\t", "id", point)
+    with pytest.raises(InputError) as error:
+        import_cohort(matrix, tmp_path / "c.csv", expression=path)
+    assert told in str(error.value)
+
+
 def test_an_archive_that_is_cut_off_is_refused(matrix: Path, tmp_path: Path) -> None:
     matrix.write_bytes(matrix.read_bytes()[:-200])
     with pytest.raises(InputError):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -16,8 +13,7 @@ import pandas as pd
 from features import fault_rules as rules
 from features.biomarkers import measures
 from features.errors import InputError
-from features.limits import Limits
-from features.tables.packed_file import open_bytes
+from features.public.matrix_rows import matrix_rows, no_gene
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +38,7 @@ _FIRST_NORMAL_TYPE = 10
 _OF_THE_GENE = frozenset(
     {"hugosymbol", "entrezgeneid", "entrezid", "cytoband", "description", "genename", "chromosome"}
 )
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 #: Cells without a value.
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
@@ -120,8 +117,9 @@ def read_matrix(path: Path) -> ExpressionMatrix:
     Parameters
     ----------
     path : pathlib.Path
-        CSV or TSV, packed or not. The first column holds gene symbols, also as SYMBOL|ENTREZ; columns that describe the
-        gene (Entrez id, cytoband) are no samples.
+        CSV or TSV, packed or not; also with semicolons. The first column holds gene symbols, also as SYMBOL|ENTREZ, or
+        one that is named so (Hugo_Symbol, gene_name); columns that describe the gene (Entrez id, cytoband) are no
+        samples.
 
     Returns
     -------
@@ -132,11 +130,11 @@ def read_matrix(path: Path) -> ExpressionMatrix:
     InputError
         The file is cut off or ragged, no row is a gene of the catalogue, or a value is no number.
     """
-    header, rows = _genes(path)
+    header, rows, names = matrix_rows(path, measured_genes())
     if not rows:
-        wide = sum(name.partition("|")[0].strip().upper() in measured_genes() for name in header)
-        mend = "Turn it round: it has genes in columns." if wide else "Rows must be HGNC symbols, columns samples."
-        raise InputError("no row is a gene of the catalogue.", where=path.name, mend=mend)
+        raise no_gene(path.name, header, names, measured_genes())
+    if any(_DECIMAL_COMMA.fullmatch(c.strip()) for found in rows.values() for cells in found for c in cells):
+        raise InputError("its numbers have decimal commas.", where=path.name, mend="Write them with decimal points.")
     kept = [
         p
         for p, name in enumerate(header)
@@ -314,31 +312,6 @@ def samples_of_patients(matrix: ExpressionMatrix, patients: Sequence[str]) -> di
         kind[patient] = tissue
         found[position] = patient
     return found
-
-
-def _genes(path: Path) -> tuple[list[str], dict[str, list[list[str]]]]:
-    """Header without its first cell, and the rows of each gene wanted."""
-    wanted = measured_genes()
-    delimiter = "," if ".csv" in path.suffixes else "\t"
-    rows: dict[str, list[list[str]]] = {}
-    try:
-        with closing(open_bytes(path, Limits.from_environment())) as stream:
-            lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=delimiter)
-            first = next((cells for cells in lines if cells and not cells[0].startswith("#")), [])
-            for cells in lines:
-                measure = wanted.get(cells[0].partition("|")[0].strip().upper()) if cells else None
-                if measure:
-                    rows.setdefault(measure, []).append(cells[1:])
-    except FileNotFoundError as error:
-        raise InputError("there is no such file.", where=str(path), mend="Check the name.") from error
-    except (OSError, EOFError, csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"it cannot be read ({error}).", where=path.name, mend="Download it again.") from error
-    width = {len(cells) for found in rows.values() for cells in found}
-    # R leaves the name of the first column out.
-    header = first if width == {len(first)} else first[1:]
-    if rows and width != {len(header)}:
-        raise InputError("its rows differ in length.", where=path.name, mend="Download it again.")
-    return header, rows
 
 
 def _r_name(name: str) -> str:

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from features.tables.text_table import TextTable
 
 _FIRST_LINE = b"!Series_"
+#: What spreadsheets put before the first line.
+_MARKS = b'\xef\xbb\xbf"'
+#: A line whose cells are no longer between tabs.
+_RESAVED = re.compile(r'"?!\w+"?[;,]')
 _CHARACTERISTICS = "!Sample_characteristics_ch"
 #: Facts of a sample that say something of the patient or where the sample came from.
 _FACTS = {
@@ -82,7 +86,7 @@ def is_series_matrix(path: Path) -> bool:
     """
     try:
         with closing(open_bytes(path, Limits.from_environment())) as stream:
-            return stream.read(len(_FIRST_LINE)) == _FIRST_LINE
+            return stream.read(len(_MARKS) + len(_FIRST_LINE)).lstrip(_MARKS).startswith(_FIRST_LINE)
     except (OSError, EOFError, InputError):
         # Whatever it is, it is told by the reader of tables.
         return False
@@ -169,12 +173,19 @@ def _lines(path: Path, digest: hashlib._Hash) -> Iterator[tuple[str, list[str]]]
     """Keys and cells of the lines before the table of expression."""
     try:
         with closing(open_bytes(path, Limits.from_environment())) as stream:
-            text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
             for line in text:
                 digest.update(line.encode())
-                if line.startswith("!series_matrix_table_begin"):
+                told = line.lstrip('"')
+                if told.startswith("!series_matrix_table_begin"):
                     return
-                if line.startswith("!"):
+                if "\t" not in line and _RESAVED.match(line):
+                    raise InputError(
+                        "its cells are not separated by tabs, as after saving it from a spreadsheet.",
+                        where=path.name,
+                        mend="Use the series matrix as GEO hands it out.",
+                    )
+                if told.startswith("!"):
                     key, *cells = next(csv.reader([line.rstrip("\r\n")], delimiter="\t"))
                     yield key, [cell.strip() for cell in cells]
     except (EOFError, csv.Error, UnicodeDecodeError) as error:
