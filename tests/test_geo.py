@@ -305,6 +305,31 @@ def test_expression_is_standardised_within_each_platform(tmp_path: Path) -> None
     assert "within each of 2 platforms" in next(f.what for f in cohort.faults if f.code == "COH137")
 
 
+def test_a_patient_on_two_platforms_is_found_by_titles_without_their_prefix(tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    folder.mkdir()
+    columns = []
+    for platform, patients in (("GPL1", range(40)), ("GPL2", range(39, 70))):
+        # The trial's matrix names the patient who is on both platforms by each.
+        titles = [f"ISPY2_{100 + i}" + (f"-{platform}" if i == 39 else "") for i in patients]
+        columns += [title.removeprefix("ISPY2_") for title in titles]
+        lines = [
+            quoted("!Series_geo_accession", ["GSE1"]),
+            quoted("!Sample_title", titles),
+            quoted("!Sample_platform_id", [platform] * len(titles)),
+            quoted("!Sample_characteristics_ch1", [f"patient id: {100 + i}" for i in patients]),
+            quoted("!Sample_characteristics_ch1", [f"her2: {i % 2}" for i in patients]),
+            "!series_matrix_table_begin",
+        ]
+        (folder / f"GSE1-{platform}_series_matrix.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    values = np.random.default_rng(4).normal(8, 1, len(columns))
+    path = tmp_path / "genes.txt"
+    path.write_text("\t".join(columns) + "\nERBB2\t" + "\t".join(f"{v:.3f}" for v in values) + "\n", encoding="utf-8")
+    patients = import_cohort(folder, tmp_path / "c.csv", adc="T-DM1", expression=path, mapping=None).patients
+    assert len(patients) == 70
+    assert patients["erbb2_mrna_z"].notna().all()
+
+
 def test_ids_that_differ_in_signs_only_are_not_taken_for_one_another(tmp_path: Path) -> None:
     ids = ["P1-1", "P-11", *(f"Q{i}" for i in range(10))]
     table = pd.DataFrame({"patient_id": ids, "adc": "T-DM1", "her2_ihc": "2+"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,10 +12,11 @@ import pandas as pd
 from features import fault_rules as rules
 from features.biomarkers import measures
 from features.errors import InputError
+from features.public.matrix_columns import known_columns
 from features.public.matrix_rows import matrix_rows, no_gene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -215,72 +215,6 @@ def _logged(values: pd.DataFrame, scale: Scale, name: str) -> pd.DataFrame:
     return values
 
 
-def places_in_series(matrix: ExpressionMatrix, samples: pd.DataFrame, patient: pd.Series[str]) -> dict[int, int]:
-    """Find the columns of a matrix that are samples of a GEO series: by title, accession, or the patient.
-
-    Parameters
-    ----------
-    matrix : ExpressionMatrix
-    samples : pandas.DataFrame of shape (n_samples, any)
-        With `title` and `geo_accession`.
-    patient : pandas.Series of shape (n_samples,)
-        Patient of each sample.
-
-    Returns
-    -------
-    dict of int to int
-        Row of `samples` by position of the column.
-
-    Raises
-    ------
-    InputError
-        No column is a sample.
-    """
-    for names in (samples.get("title"), samples.get("geo_accession"), patient):
-        if names is not None:
-            rows = {str(name): row for row, name in reversed(list(enumerate(names)))}
-            found = {p: rows[name] for p, name in known_columns(matrix.samples, list(rows)).items()}
-            if found:
-                return found
-    raise InputError(
-        "no column is a sample of the series.", where=matrix.name, mend="Name the gene-level matrix of this series."
-    )
-
-
-def known_columns(columns: Sequence[str], names: Sequence[str]) -> dict[int, str]:
-    """Find columns by name: as written, as R writes it, or without signs where that leaves no doubt.
-
-    Parameters
-    ----------
-    columns : sequence of str
-    names : sequence of str
-        What columns may be called.
-
-    Returns
-    -------
-    dict of int to str
-        Name by position of the column.
-    """
-    wanted = {name.strip(): name for name in names}
-    by_r, loosely = _unambiguous(names, _r_name), _unambiguous(names, _loose)
-    once = Counter(_loose(column) for column in columns)
-    found = {}
-    for position, column in enumerate(columns):
-        name = wanted.get(column.strip()) or by_r.get(column.strip())
-        if name is None and once[_loose(column)] == 1:
-            name = loosely.get(_loose(column))
-        if name is not None:
-            found[position] = name
-    return found
-
-
-def _unambiguous(names: Iterable[str], form: object) -> dict[str, str]:
-    assert callable(form)
-    formed = [(form(name), name) for name in names]
-    times = Counter(key for key, _ in formed)
-    return {key: name for key, name in formed if times[key] == 1}
-
-
 def samples_of_patients(matrix: ExpressionMatrix, patients: Sequence[str]) -> dict[int, str]:
     """Find the columns of a matrix that are samples of given patients.
 
@@ -314,15 +248,8 @@ def samples_of_patients(matrix: ExpressionMatrix, patients: Sequence[str]) -> di
     return found
 
 
-def _r_name(name: str) -> str:
-    """Name of a column as R's make.names leaves it."""
-    dotted = re.sub(r"[^A-Za-z0-9._]", ".", name.strip())
-    return dotted if re.match(r"[A-Za-z]|\.(?!\d)", dotted) else f"X{dotted}"
-
-
 def _loose(name: str) -> str:
-    """Name without signs and case, and without the X that R puts before a digit."""
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"^X(?=\d)", "", name.strip()).lower())
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _is_number(cell: str) -> bool:

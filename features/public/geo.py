@@ -22,7 +22,8 @@ from features import fault_rules as rules
 from features.errors import InputError
 from features.faults import shown
 from features.limits import Limits
-from features.public.gene_expression import places_in_series, read_matrix, z_scores
+from features.public.gene_expression import read_matrix, z_scores
+from features.public.matrix_columns import places_in_series
 from features.public.sampling_time import no_baseline
 from features.tables.packed_file import open_bytes
 from features.tables.text_column import is_missing_word
