@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from features.cohort_file import read_cohort
 from features.cohort_writer import check_output, write_cohort_file
 from features.harmonisation_report import harmonisation_document
 from features.harmonise import merge_cohorts
+from features.public.study_archive import unpacked_study
 from features.reference_population import UNKNOWN
 from features.report.files import HTML_FILE, require_free_report, write_report
 from features.tables.table_file import digest
@@ -43,7 +45,7 @@ def merge_files(
     Parameters
     ----------
     files : sequence of pathlib.Path
-        Cohort files or study folders.
+        Cohort files, or studies as folders or archives.
     output : pathlib.Path
         Cohort file to write.
     names : sequence of str, optional
@@ -69,7 +71,9 @@ def merge_files(
     if report:
         require_free_report(report)
     records = [_record(path) for path in files]
-    cohorts = [_as_imported(read_cohort(path), record) for path, record in zip(files, records, strict=True)]
+    with ExitStack() as opened:
+        sources = [opened.enter_context(unpacked_study(path)) for path in files]
+        cohorts = [_as_imported(read_cohort(path), record) for path, record in zip(sources, records, strict=True)]
     merged = merge_cohorts(
         cohorts,
         names=names or None,

@@ -13,7 +13,7 @@ from features.errors import InputError
 from features.faults import CohortRejectedError, describe
 from features.public.cbioportal import read_study
 from features.public.gene_panels import parse_panel, shipped_panels
-from features.public.study_folder import data_lines
+from features.public.study_folder import data_lines, open_study
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -415,6 +415,19 @@ def test_expression_that_is_not_read_is_told(expressed: Path, change: tuple[str,
     assert told_of in told(cohort, "COH146")[0]
 
 
+def test_of_several_expression_files_rna_seq_goes_before_arrays_and_micro_rna_is_never_read(expressed: Path) -> None:
+    for name in ("mirna", "mrna_agilent", "rna_seq_v2_mrna"):
+        (expressed / f"meta_{name}.txt").write_text(
+            f"genetic_alteration_type: MRNA_EXPRESSION\ndatatype: CONTINUOUS\nstable_id: {name}\n"
+            f"data_filename: data_{name}.txt\n"
+        )
+        (expressed / f"data_{name}.txt").write_text(expression({"ERBB2": [0.5 * i - 2 for i in range(12)]}))
+    assert "data_rna_seq_v2_mrna.txt" in told(read_cohort(expressed), "COH137")[0]
+    for name in ("rna_seq_v2_mrna", "mrna_agilent"):
+        (expressed / f"meta_{name}.txt").unlink()
+    assert open_study(expressed).files.keys() == {"samples"}
+
+
 def test_files_of_older_studies_are_found_by_their_older_names(expressed: Path) -> None:
     samples = "\t".join(f"N{i}-1" for i in range(10))
     (expressed / "data_CNA.txt").write_text(f"Hugo_Symbol\t{samples}\nERBB2\t" + "\t".join(["2", *["0"] * 9]) + "\n")
@@ -469,6 +482,16 @@ def test_a_shipped_mapping_is_found_by_its_columns_where_nothing_names_the_study
     assert told(cohort, "COH144") == [
         "study: no file names the study; read by the shipped mapping brca_metabric, all of whose columns are there. "
         "Name another with --map."
+    ]
+
+
+def test_ids_that_the_files_of_a_study_do_not_share_are_told(study: Path, tmp_path: Path) -> None:
+    (study / "data_clinical_patient.txt").write_text(PATIENTS + "D\t39\tPositive\n")
+    (study / "data_mutations.txt").write_text(MAF + "TP53\tMissense_Mutation\tA-1-aliquot\tp.R175H\n")
+    (study / "odd_cna.txt").write_text(COPY_NUMBER.replace("\tC-1\n", "\tC_1\n", 1))
+    assert told(per_sample(study, tmp_path), "COH147") == [
+        f"tiny_2020: 1 id of {file} not in data_clinical_sample.txt, and not used. Check that both write ids alike."
+        for file in ("data_clinical_patient.txt", "odd_cna.txt", "data_mutations.txt")
     ]
 
 

@@ -50,6 +50,14 @@ def test_an_archive_is_imported_like_the_folder_that_it_holds(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.csv.import.json", name]
 
 
+def test_an_archive_is_merged_like_the_folder_that_it_holds(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "s.zip", STUDY)
+    (tmp_path / "own.csv").write_text("patient_id,adc,her2_ihc\nC,T-DM1,2+\n")
+    argv = ["cohort", "merge", str(archive), str(tmp_path / "own.csv"), "-o", str(tmp_path / "m.csv")]
+    assert adcr.main(argv) == 0
+    assert read_cohort(tmp_path / "m.csv").patients["cohort"].tolist() == ["tiny_2020", "tiny_2020", "own"]
+
+
 def test_a_study_that_no_file_names_is_called_as_its_archive_is(tmp_path: Path) -> None:
     only = {"data_clinical_sample.txt": STUDY["data_clinical_sample.txt"]}
     archive = packed(tmp_path / "hospital_2021.zip", only)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from features import fault_rules as rules
 from features.biomarkers import measures
 from features.public.gene_coverage import GeneCoverage
-from features.public.study_folder import data_lines
+from features.public.study_folder import data_lines, unknown_ids
 from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def read_alterations(study: StudyFolder, samples: Sequence[str]) -> Alterations:
     """
     notes: list[Fault] = []
     calls = {gene: Calls() for gene in sorted(altered_genes())}
-    levels = _read_copy_number(study, calls, notes)
-    sequenced, listed_genes = _read_mutations(study, calls, notes)
+    levels = _read_copy_number(study, calls, notes, frozenset(samples))
+    sequenced, listed_genes = _read_mutations(study, calls, notes, frozenset(samples))
     altered = {gene: frozenset(found.altered()) for gene, found in calls.items()}
     covered = GeneCoverage(study, samples, altered=altered)
     columns = {}
@@ -143,7 +143,9 @@ def _measured_genes() -> dict[str, tuple[str, Profile]]:
     return found
 
 
-def _read_copy_number(study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault]) -> frozenset[str]:
+def _read_copy_number(
+    study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault], known: frozenset[str]
+) -> frozenset[str]:
     """Fill in the calls of the wanted genes; return every level that the study uses for any gene."""
     path = study.files.get("copy_number")
     if path is None:
@@ -153,6 +155,7 @@ def _read_copy_number(study: StudyFolder, calls: Mapping[str, Calls], notes: lis
     by_id = "Hugo_Symbol" not in header and "Entrez_Gene_Id" in header
     gene_at = _position(path, header, "Entrez_Gene_Id" if by_id else "Hugo_Symbol")
     levels: set[str] = set()
+    strangers: set[str] = set()
     read, unknown = 0, []
 
     def put(gene: str, pairs: Iterable[tuple[str, str]]) -> None:
@@ -170,11 +173,13 @@ def _read_copy_number(study: StudyFolder, calls: Mapping[str, Calls], notes: lis
         for cells in lines:
             if len(cells) > max(gene_at, sample_at, value_at):
                 levels.add(_call(cells[value_at]) or "")
+                strangers |= {cells[sample_at]} - known
                 gene = _ENTREZ.get(cells[gene_at], "") if by_id else cells[gene_at]
                 if gene in calls:
                     put(gene, [(cells[sample_at], cells[value_at])])
     else:
         samples = [(i, name) for i, name in enumerate(header) if name not in _OF_THE_GENE]
+        strangers = {name for _, name in samples} - known - {""}
         for cells in lines:
             levels.update(_call(text) or "" for text in set(cells[len(header) - len(samples) :]))
             gene = _ENTREZ.get(cells[gene_at], "") if by_id and len(cells) > gene_at else cells[gene_at]
@@ -184,6 +189,7 @@ def _read_copy_number(study: StudyFolder, calls: Mapping[str, Calls], notes: lis
         if sum(map(_is_broken, unknown)) > _MOST_STRAY * read:
             raise refuse(path.name, rules.NO_DISCRETE_CALLS, value=next(filter(_is_broken, unknown)))
         notes.append(rules.UNKNOWN_CALLS.fault(number=len(unknown), value=unknown[0]))
+    notes += unknown_ids(study, path, strangers)
     return frozenset(levels - {""})
 
 
@@ -214,7 +220,7 @@ def _position(path: Path, header: Sequence[str], name: str) -> int:
 
 
 def _read_mutations(
-    study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault]
+    study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault], known: frozenset[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Fill in the mutations of the wanted genes by the portal's own filter.
 
@@ -244,6 +250,7 @@ def _read_mutations(
         left_out += not read_variant(calls.get(gene, Calls()), gene, sample, variant, change)
     if left_out:
         notes.append(rules.VARIANTS_LEFT_OUT.fault(number=left_out))
+    notes += unknown_ids(study, path, samples - known)
     return _case_list(study) | samples, frozenset(genes)
 
 

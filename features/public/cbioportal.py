@@ -16,7 +16,7 @@ from features.public.alterations import read_alterations
 from features.public.sampling_time import is_after
 from features.public.study_contents import notes_on_contents
 from features.public.study_expression import read_study_expression
-from features.public.study_folder import open_study, read_clinical
+from features.public.study_folder import open_study, read_clinical, unknown_ids
 from features.public.study_mapping import shipped_for
 from features.tables.text_table import TextTable, refuse, with_columns
 
@@ -89,9 +89,9 @@ def read_study(
     everyone = np.arange(len(samples))
     ids = samples.texts(samples.columns.index("SAMPLE_ID"), everyone)
     alterations = read_alterations(study, ids)
-    columns = _clinical(study, samples)
+    columns, strangers = _clinical(study, samples)
     columns |= {name: [values.get(sample, "") for sample in ids] for name, values in alterations.columns.items()}
-    table = _table(study.study, columns, samples.rows, [*samples.notes, *alterations.notes])
+    table = _table(study.study, columns, samples.rows, [*samples.notes, *strangers, *alterations.notes])
     table = _before_treatment(table, keep=per == "sample")
     if per == "patient":
         table = _one_per_patient(table, table.notes)
@@ -108,13 +108,13 @@ def read_study(
     return Study(table, chosen, source)
 
 
-def _clinical(study: StudyFolder, samples: TextTable) -> dict[str, list[str]]:
-    """Sample attributes, and the patient's attributes beside each of their samples."""
+def _clinical(study: StudyFolder, samples: TextTable) -> tuple[dict[str, list[str]], list[Fault]]:
+    """Sample attributes, and the patient's attributes beside each of their samples; patients without one are told."""
     everyone = np.arange(len(samples))
     columns = {name: samples.texts(i, everyone) for i, name in enumerate(samples.columns)}
     path = study.files.get("patients")
     if path is None:
-        return columns
+        return columns, []
     patients = read_clinical(path)
     if "PATIENT_ID" not in patients.columns:
         fault = {"needed": "PATIENT_ID", "hint": "", "meaning": "the patient id"}
@@ -125,7 +125,7 @@ def _clinical(study: StudyFolder, samples: TextTable) -> dict[str, list[str]]:
         if name not in columns:
             texts = patients.texts(i, rows)
             columns[name] = [texts[position[p]] if p in position else "" for p in columns["PATIENT_ID"]]
-    return columns
+    return columns, unknown_ids(study, path, position.keys() - set(columns["PATIENT_ID"]))
 
 
 def _table(name: str, columns: dict[str, list[str]], rows: NDArray[np.int64], notes: Sequence[Fault]) -> TextTable:

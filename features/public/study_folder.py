@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 from features import fault_rules as rules
 from features.errors import InputError
 from features.limits import Limits
+from features.public.portal_answers import Profile
+from features.public.portal_profiles import kind_of, preference
 from features.tables.packed_file import open_bytes
 from features.tables.table_file import LFS_MARK, read_table
 from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from features.cohort import Fault
     from features.tables.text_table import TextTable
 
 #: Files that each kind of data is in where no meta file says otherwise; the first that is there counts.
@@ -46,8 +49,6 @@ _KINDS = {
     ("COPY_NUMBER_ALTERATION", "DISCRETE_LONG"): "copy_number",
     ("MUTATION_EXTENDED", "MAF"): "mutations",
     ("GENE_PANEL_MATRIX", "GENE_PANEL_MATRIX"): "panels",
-    ("MRNA_EXPRESSION", "CONTINUOUS"): "expression",
-    ("MRNA_EXPRESSION", "Z-SCORE"): "expression_z",
 }
 
 
@@ -94,6 +95,7 @@ def open_study(folder: Path) -> StudyFolder:
     """
     found: dict[str, Path] = {}
     named: dict[str, str] = {}
+    expression: list[tuple[Profile, Path]] = []
     for meta in sorted(folder.glob("meta_*.txt")):
         fields = _fields(meta)
         if fields.get("cancer_study_identifier"):
@@ -101,6 +103,15 @@ def open_study(folder: Path) -> StudyFolder:
         kind = _KINDS.get((fields.get("genetic_alteration_type", ""), fields.get("datatype", "")))
         if kind is not None and "data_filename" in fields:
             found.setdefault(kind, _named(folder, meta, fields["data_filename"]))
+        profile = Profile(
+            fields.get("stable_id") or meta.stem,
+            fields.get("genetic_alteration_type", ""),
+            fields.get("datatype", ""),
+        )
+        if kind_of(profile) == "expression" and "data_filename" in fields:
+            expression.append((profile, _named(folder, meta, fields["data_filename"])))
+    for profile, path in sorted(expression, key=lambda pair: preference(pair[0])):
+        found.setdefault("expression_z" if profile.datatype == "Z-SCORE" else "expression", path)
     for kind, names in _USUAL_FILES.items():
         there = [path for name in names for path in sorted(folder.glob(name)) if path.is_file()]
         if kind not in found and there:
@@ -140,6 +151,27 @@ def _fields(meta: Path) -> dict[str, str]:
 def read_clinical(path: Path) -> TextTable:
     """Read a clinical file: four header lines begin with '#', the fifth holds the attribute ids."""
     return read_table(path, leading_comments="#")
+
+
+def unknown_ids(study: StudyFolder, path: Path, ids: Collection[str]) -> list[Fault]:
+    """Tell how many patients or samples of a file the study's list of samples does not have.
+
+    Parameters
+    ----------
+    study : StudyFolder
+    path : pathlib.Path
+        The file.
+    ids : collection of str
+        Those that the list does not have.
+
+    Returns
+    -------
+    list of Fault
+        One, or none.
+    """
+    if not ids:
+        return []
+    return [rules.UNKNOWN_IDS.fault(number=len(ids), file=path.name, other=study.files["samples"].name)]
 
 
 def data_lines(path: Path) -> Iterator[list[str]]:
