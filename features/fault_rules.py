@@ -367,6 +367,9 @@ EXPRESSION_UNREAD = Rule(
 UNKNOWN_IDS = Rule(
     "COH147", "flag", "{number:id} of {file} not in {other}, and not used.", "Check that both write ids alike."
 )
+ROWS_DIFFER = Rule(
+    "COH148", "flag", "{number:id} of {file} in rows that differ; one of them counts.", "Remove the others."
+)
 
 # --- several cohorts together ----------------------------------------------------------------------------------------
 PATIENT_TWICE = Rule(

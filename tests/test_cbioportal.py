@@ -495,6 +495,26 @@ def test_ids_that_the_files_of_a_study_do_not_share_are_told(study: Path, tmp_pa
     ]
 
 
+def test_rows_of_one_id_that_differ_are_told_and_equal_ones_are_not(study: Path) -> None:
+    (study / "data_clinical_patient.txt").write_text(PATIENTS + "A\t70\tPositive\nB\t61\tNegative\n")
+    (study / "data_clinical_sample.txt").write_text(SAMPLES + "B-1\tB\tPrimary\t3+\n")
+    cohort = read_cohort(study)
+    assert values_of(cohort, "age_years") == {"A": 50.0, "B": 61.0, "C": 44.0}
+    assert values_of(cohort, "her2_ihc")["B"] == "1+"
+    assert told(cohort, "COH148") == [
+        f"tiny_2020: 1 id of {file} in rows that differ; one of them counts. Remove the others."
+        for file in ("data_clinical_sample.txt", "data_clinical_patient.txt")
+    ]
+
+
+def test_files_with_commas_in_place_of_tabs_are_read(study: Path) -> None:
+    for path in study.glob("*.txt"):
+        path.write_text(path.read_text().replace("age, in years", "age").replace("\t", ","))
+    patients = read_cohort(study).patients
+    assert patients["erbb2_amplified"].sum() == 1
+    assert patients["erbb2_l755s_mutated"].sum() == 1
+
+
 def test_stated_her2_status_is_counted_beside_that_of_the_assays(study: Path) -> None:
     head = "SAMPLE_ID\tPATIENT_ID\tHER2_STATUS\tHER2_IHC\tHER2_FISH_RATIO\n"
     # The last states no status: what is filled in from IHC agrees by itself, and does not count.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -113,19 +114,34 @@ def _clinical(study: StudyFolder, samples: TextTable) -> tuple[dict[str, list[st
     everyone = np.arange(len(samples))
     columns = {name: samples.texts(i, everyone) for i, name in enumerate(samples.columns)}
     path = study.files.get("patients")
+    doubts = _rows_differ(samples, "SAMPLE_ID", study.files["samples"].name)
     if path is None:
-        return columns, []
+        return columns, doubts
     patients = read_clinical(path)
     if "PATIENT_ID" not in patients.columns:
         fault = {"needed": "PATIENT_ID", "hint": "", "meaning": "the patient id"}
         raise refuse(path.name, rules.MISSING_COLUMN, **fault)
     rows = np.arange(len(patients))
-    position = {i: n for n, i in enumerate(patients.texts(patients.columns.index("PATIENT_ID"), rows))}
+    ids = patients.texts(patients.columns.index("PATIENT_ID"), rows)
+    position = {i: n for n, i in reversed(list(enumerate(ids)))}
     for i, name in enumerate(patients.columns):
         if name not in columns:
             texts = patients.texts(i, rows)
             columns[name] = [texts[position[p]] if p in position else "" for p in columns["PATIENT_ID"]]
-    return columns, unknown_ids(study, path, position.keys() - set(columns["PATIENT_ID"]))
+    doubts += _rows_differ(patients, "PATIENT_ID", path.name)
+    return columns, [*doubts, *unknown_ids(study, path, position.keys() - set(columns["PATIENT_ID"]))]
+
+
+def _rows_differ(table: TextTable, key: str, file: str) -> list[Fault]:
+    """Tell how many ids have several rows of different values."""
+    everyone = np.arange(len(table))
+    texts = [table.texts(i, everyone) for i in range(len(table.columns))]
+    ids = texts[table.columns.index(key)]
+    several = {i for i, count in Counter(ids).items() if count > 1}
+    different = {row for row in zip(*texts, strict=True) if row[table.columns.index(key)] in several}
+    times = Counter(row[table.columns.index(key)] for row in different)
+    number = sum(count > 1 for count in times.values())
+    return [rules.ROWS_DIFFER.fault(number=number, file=file)] if number else []
 
 
 def _table(name: str, columns: dict[str, list[str]], rows: NDArray[np.int64], notes: Sequence[Fault]) -> TextTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,9 +176,10 @@ def unknown_ids(study: StudyFolder, path: Path, ids: Collection[str]) -> list[Fa
 
 
 def data_lines(path: Path) -> Iterator[list[str]]:
-    r"""Cells of each line of a tab-separated data file, without leading '#' lines; the header comes first.
+    r"""Cells of each line of a data file, without leading '#' lines; the header comes first.
 
-    Only leading lines are comments: a later '#' may be part of a value. Lines end in \n, \r\n or a bare \r.
+    Only leading lines are comments: a later '#' may be part of a value. Lines end in \n, \r\n or a bare \r. Cells stand
+    between tabs; where the header has none, between commas.
 
     Parameters
     ----------
@@ -196,12 +198,13 @@ def data_lines(path: Path) -> Iterator[list[str]]:
     with open_bytes(path, limits) as stream:
         if stream.read(len(LFS_MARK)) == LFS_MARK:
             raise refuse(path.name, rules.LFS_POINTER)
-    data = False
+    data = commas = False
     for line in _lines(path, limits):
         if data or not line.startswith("#"):
+            commas = commas if data else "\t" not in line
             data = True
             if line:
-                yield line.split("\t")
+                yield next(csv.reader([line])) if commas else line.split("\t")
 
 
 def _lines(path: Path, limits: Limits) -> Iterator[str]:
