@@ -14,6 +14,7 @@ from features.faults import CohortRejectedError, describe
 from features.public.cbioportal import read_study
 from features.public.gene_panels import parse_panel, shipped_panels
 from features.public.study_folder import data_lines, open_study
+from features.public.variant_classes import class_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,6 +214,40 @@ def test_only_variants_that_cut_the_protein_short_count_for_brca(study: Path, tm
         MAF + "BRCA1\tMissense_Mutation\tA-1\tp.A1B\nBRCA1\tFrame_Shift_Del\tB-1\tp.Q1fs\n"
     )
     assert values_of(per_sample(study, tmp_path), "brca1_mutated") == {"A-1": 0.0, "A-2": 0.0, "B-1": 1.0, "C-1": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ("V600E", "Missense_Mutation"),
+        ("p.R306*", "Nonsense_Mutation"),
+        ("E287=", "Silent"),
+        ("p.L10L", "Silent"),
+        ("Q1756Pfs*74", "Frame_Shift_Del"),
+        ("X125_splice", "Splice_Site"),
+        ("M1V", "Translation_Start_Site"),
+        ("E746_A750del", "In_Frame_Del"),
+        ("A775_G776insYVMA", "In_Frame_Ins"),
+        # A lost stop makes the protein longer.
+        ("*394R", ""),
+        ("", ""),
+    ],
+)
+def test_the_protein_change_tells_the_class_where_no_column_does(change: str, kind: str) -> None:
+    assert class_of(change) == kind
+
+
+def test_of_a_list_without_classes_only_changes_that_cut_the_protein_short_count_for_brca(
+    study: Path, tmp_path: Path
+) -> None:
+    (study / "data_mutations.txt").unlink()
+    (study / "data_gene_panel_matrix.txt").unlink()
+    rows = "A-1\tBRCA1\tE1836K\nA-2\tBRCA1\tQ1756fs\nB-1\tTP53\tE287=\nC-1\tTP53\tR306*\n"
+    (study / "tiny_mutations.tsv").write_text(f"sampleId\thugoGeneSymbol\tproteinChange\n{rows}")
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "brca1_mutated") == {"A-1": 0.0, "A-2": 1.0, "B-1": 0.0, "C-1": 0.0}
+    assert values_of(cohort, "tp53_mutated") == {"A-1": 0.0, "A-2": 0.0, "B-1": 0.0, "C-1": 1.0}
+    assert "1 variant left out" in told(cohort, "COH132")[0]
 
 
 def test_copy_number_written_with_decimals_is_read_and_log_ratios_are_refused(study: Path, tmp_path: Path) -> None:

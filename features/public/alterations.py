@@ -14,6 +14,7 @@ from features import fault_rules as rules
 from features.biomarkers import measures
 from features.public.gene_coverage import GeneCoverage
 from features.public.study_folder import data_lines, unknown_ids
+from features.public.variant_classes import TRUNCATING_CLASSES, class_of, is_left_out
 from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
     from features.public.gene_coverage import Profile
     from features.public.study_folder import StudyFolder
 
-#: Variant classes that the portal leaves out by default, but for the promoter of TERT (cBioPortal file formats, MAF).
-LEFT_OUT_CLASSES = frozenset({"Silent", "Intron", "IGR", "3'UTR", "5'UTR", "3'Flank", "5'Flank"})
-_PROMOTER_KEPT = ("TERT", "5'Flank")
-#: Variant classes that cut the protein short.
-TRUNCATING_CLASSES = frozenset(
-    {"Nonsense_Mutation", "Frame_Shift_Del", "Frame_Shift_Ins", "Splice_Site", "Translation_Start_Site"}
-)
 #: Discrete copy-number calls. The portal reads -1.5, a partial deletion, as -2; so does adcr.
 _DEEP, _PARTIAL, _SHALLOW, _AMPLIFIED = "-2", "-1.5", "-1", "2"
 _CALLS = {float(call): call for call in (_DEEP, _PARTIAL, _SHALLOW, "0", "1", _AMPLIFIED)}
@@ -262,7 +256,7 @@ def read_variant(calls: Calls, gene: str, sample: str, variant_class: str, chang
     calls : Calls
     gene, sample : str
     variant_class : str
-        Of the MAF format; empty where it is not known.
+        Of the MAF format; where it is not known, the change tells as much of it as it can.
     change : str
         Protein change, with or without "p.".
 
@@ -271,10 +265,11 @@ def read_variant(calls: Calls, gene: str, sample: str, variant_class: str, chang
     bool
         False where it was left out.
     """
-    if variant_class in LEFT_OUT_CLASSES and (gene, variant_class) != _PROMOTER_KEPT:
+    kind = variant_class or class_of(change)
+    if is_left_out(gene, kind):
         return False
     written = change if not change or change.startswith("p.") else f"p.{change}"
-    calls.variants.setdefault(sample, []).append((variant_class, written))
+    calls.variants.setdefault(sample, []).append((kind, written))
     return True
 
 
