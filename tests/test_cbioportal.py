@@ -578,3 +578,18 @@ def test_a_copy_number_file_by_entrez_ids_and_one_with_a_byte_order_mark_are_rea
     assert values_of(per_sample(study, tmp_path), "erbb2_amplified")["A-1"] == 1.0
     (study / "odd_cna.txt").write_bytes(b"\xef\xbb\xbf" + COPY_NUMBER.encode())
     assert values_of(per_sample(study, tmp_path), "cdk12_amplified")["A-1"] == 1.0
+
+
+def test_every_copy_number_measure_is_read_by_entrez_id_as_by_symbol(study: Path, tmp_path: Path) -> None:
+    genes = {"ERBB2": 2064, "CDK12": 51755, "PTEN": 5728, "CCNE1": 898, "CCND1": 595, "MET": 4233, "NF1": 4763}
+    genes["ARID1A"] = 8289
+    (study / "data_gene_panel_matrix.txt").unlink()
+    found = []
+    for by in ("Hugo_Symbol", "Entrez_Gene_Id"):
+        rows = [f"{symbol if by == 'Hugo_Symbol' else number}\t2\t-2\t0\t1" for symbol, number in genes.items()]
+        (study / "odd_cna.txt").write_text("\n".join([f"{by}\tA-1\tA-2\tB-1\tC-1", *rows]) + "\n")
+        cohort = per_sample(study, tmp_path)
+        measured = [m for m in cohort.measured() if m.endswith(("_amplified", "_loss", "_deletion"))]
+        found.append(cohort.patients[measured])
+    assert len(found[0].columns) == len(genes) + 1
+    pd.testing.assert_frame_equal(found[0], found[1])
