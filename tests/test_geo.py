@@ -213,7 +213,7 @@ def test_a_matrix_is_read_by_its_column_of_symbols_whatever_stands_between_its_c
 @pytest.mark.parametrize(
     ("names", "point", "told"),
     [
-        (["ENSG00000141736.14", "ENSG00000167258"], ".", "Its rows are Ensembl ids, such as 'ENSG00000141736.14'"),
+        (["ENSG00000141736.14", "ENSG00000167258"], ".", "Its rows are Ensembl ids. Put HGNC symbols before them"),
         (["2064", "51755"], ".", "Its rows are numbers, such as Entrez ids"),
         (["216836_s_at", "1007_s_at"], ".", "Its rows are probes of an array"),
         (["ERBB2"], ",", "decimal commas. Write them with decimal points."),

@@ -97,6 +97,21 @@ def test_a_cut_archive_and_one_beyond_the_cap_are_told(
         pass
 
 
+@pytest.mark.parametrize("name", ["s.tar.gz", "s.zip"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\n<!DOCTYPE html><html>log in</html>", "this is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "this is a Git LFS pointer"),
+        (b"", "cut off or corrupt"),
+    ],
+)
+def test_what_was_saved_in_place_of_an_archive_is_named(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=told), unpacked_study(tmp_path / name):
+        pass
+
+
 def test_what_is_no_archive_is_left_as_it_is(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("patient_id,adc\n")

@@ -9,7 +9,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from features.errors import InputError
-from features.faults import shown
 from features.limits import Limits
 from features.tables.packed_file import open_bytes
 
@@ -117,7 +116,9 @@ def no_gene(file: str, header: Iterable[str], names: list[str], wanted: Mapping[
     mend = "Rows must be HGNC symbols, columns samples."
     if any(name.partition("|")[0].strip().upper() in wanted for name in header):
         mend = "Turn it round: it has genes in columns."
+        names = []
     for look, what, remedy in _OTHER_NAMES:
+        # No row is named: in a matrix that was turned round they are patients.
         if names and sum(bool(look.match(name)) for name in names) > len(names) / 2:
-            mend = f"Its rows are {what}, such as '{shown(names[0])}'. {remedy}."
+            mend = f"Its rows are {what}. {remedy}."
     return InputError("no row is a gene of the catalogue.", where=file, mend=mend)

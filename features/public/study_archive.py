@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features import fault_rules as rules
 from features.errors import InputError, OutputError
 from features.faults import listed
 from features.limits import Limits
+from features.tables.table_file import LFS_MARK
+from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +84,7 @@ def _unpack(archive: Path, folder: Path, *, zipped: bool) -> None:
         folder.mkdir()
         (_unpack_zip if zipped else _unpack_tar)(archive, folder)
     except _BROKEN as error:
+        _check_no_stand_in(archive)
         raise InputError(
             f"the archive is cut off or corrupt ({type(error).__name__}).",
             where=archive.name,
@@ -92,6 +96,16 @@ def _unpack(archive: Path, folder: Path, *, zipped: bool) -> None:
             where=str(folder.parent),
             mend="Make room, or name another folder with TMPDIR.",
         ) from error
+
+
+def _check_no_stand_in(archive: Path) -> None:
+    """Tell a page or a Git LFS pointer that was saved in place of an archive."""
+    with archive.open("rb") as file:
+        head = file.read(256)
+    if head.startswith(LFS_MARK):
+        raise refuse(archive.name, rules.LFS_POINTER)
+    if head.lstrip().startswith(b"<"):
+        raise refuse(archive.name, rules.WEB_PAGE)
 
 
 class _Room:
