@@ -208,11 +208,34 @@ def _distribution_section(
                 "warning",
             )
         )
+    selected = [
+        told for pair in zip(harmonised.names, harmonised.cohorts, strict=True) if (told := _too_positive(*pair))
+    ]
+    if selected:
+        blocks.append(
+            Paragraph(
+                "Without IHC only a positive ISH or status tells the HER2 class, so that the share of positive tumours "
+                f"is too high where IHC is missing: {'; '.join(selected)}.",
+                "warning",
+            )
+        )
     blocks.append(Table("Distributions side by side", head, rows, numeric=False))
     shown = [c for c in compared if c.kind == "numeric" and sum(d.known > 0 for d in c.distributions) > 1]
     shown.sort(key=lambda c: not (c.measure in measures() and measures()[c.measure].core))
     blocks += [_figure(c) for c in shown[:_MOST_FIGURES]]
     return Section("distributions", "Distributions side by side", tuple(blocks))
+
+
+def _too_positive(name: str, cohort: Cohort) -> str:
+    """Tell how many tumours without IHC have a HER2 class, where all of these are positive."""
+    patients = cohort.patients
+    if not {"her2_ihc", "her2_class"} <= set(patients):
+        return ""
+    known = patients["her2_class"][patients["her2_ihc"].isna()].dropna()
+    positive = int((patients["her2_class"] == "positive").sum())
+    if known.empty or (known != "positive").any():
+        return ""
+    return f"{name}, {len(known):,} of {positive:,} positive ones without IHC"
 
 
 def _told(kind: str, d: Distribution) -> str:

@@ -15,9 +15,11 @@ import adcr
 from features.cohort_file import cohort_from_table, read_cohort
 from features.cohort_import import import_cohort
 from features.faults import CohortRejectedError
+from features.harmonisation_report import harmonisation_document
 from features.harmonise import merge_cohorts
 from features.merged_file import merge_files
 from features.reference_population import her2_positive, references_of
+from features.report.document import Paragraph
 from features.side_by_side import compare_cohorts
 from features.stated_status import stated_status, status_line
 
@@ -163,6 +165,15 @@ def test_a_status_filled_in_from_the_assays_is_not_told_as_agreement_in_silence(
         "her2_status known as stated and from IHC or ISH by ASCO/CAP in 3 rows: 2 agree, 1 positive only as stated, "
         "0 only by the assays; the stated one is kept. Statuses filled in from the assays are among those that agree."
     )
+
+
+def test_the_report_says_where_a_missing_ihc_makes_positive_tumours_too_many() -> None:
+    ihc = ["3+", "0", "1+", None, None]
+    tested = pd.DataFrame({"patient_id": list("ABCDE"), "adc": "none", "her2_ihc": ihc, "her2_status": [1, 0, 0, 1, 0]})
+    parts = [cohort_from_table(tested, name="a.csv"), cohort("b.csv", 0)]
+    section = next(s for s in harmonisation_document(merge_cohorts(parts)).sections if s.id == "distributions")
+    told = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
+    assert "the share of positive tumours is too high where IHC is missing: a, 1 of 2 positive ones without IHC" in told
 
 
 def test_a_merge_takes_the_count_of_stated_statuses_from_the_import(tmp_path: Path) -> None:

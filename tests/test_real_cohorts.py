@@ -10,6 +10,7 @@ import pytest
 from features.cohort_file import read_cohort
 from features.cohort_import import import_cohort
 from features.faults import CohortRejectedError
+from features.public.registry import public_cohort
 from features.stated_status import stated_status
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def test_msk_calls_no_single_copy_loss_so_zero_is_not_none(msk: Cohort) -> None:
 
 def test_msk_has_1669_patients_with_a_sample_of_before_treatment(shared_data: Path) -> None:
     cohort = read_cohort(shared_data / "msk_breast_2018")
-    assert len(cohort.patients) == 1669
+    assert len(cohort.patients) == 1669 == public_cohort("breast_msk_2018").patients
     assert not cohort.patients["SAMPLE_SITE"].str.startswith("Post-").any()
     assert "111 samples left out" in notes(cohort, "COH138")
     assert cohort.patients["patient_id"].is_unique
