@@ -330,6 +330,18 @@ def test_a_patient_on_two_platforms_is_found_by_titles_without_their_prefix(tmp_
     assert patients["erbb2_mrna_z"].notna().all()
 
 
+def test_samples_without_a_patient_are_put_aside_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "GSE243375_series_matrix.txt"
+    text = series_text()
+    for patient in (3, 4):
+        text = text.replace(f'patient id: P{patient}"', 'patient id: NA"')
+    path.write_text(text, encoding="utf-8")
+    cohort = import_cohort(path, tmp_path / "c.csv")
+    assert len(cohort.patients) == PATIENTS - 2
+    # Two cores before treatment of each.
+    assert [f.code for f in cohort.faults if f.row in cohort.rejected].count("COH060") == 4
+
+
 def test_ids_that_differ_in_signs_only_are_not_taken_for_one_another(tmp_path: Path) -> None:
     ids = ["P1-1", "P-11", *(f"Q{i}" for i in range(10))]
     table = pd.DataFrame({"patient_id": ids, "adc": "T-DM1", "her2_ihc": "2+"})

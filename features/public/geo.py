@@ -235,7 +235,10 @@ def patients_of(
     notes: list[Fault] = []
     if keep is None:
         samples = _baseline(samples, key, notes)
-    together = samples.groupby(samples[key].to_numpy(), sort=False).agg(_joined)
+    # Samples without a patient are not one patient: each is told by itself.
+    nobody = samples[key].map(is_missing_word)
+    own = [f"\0{i}" for i in range(len(samples))]
+    together = samples.groupby(samples[key].where(~nobody, own).to_numpy(), sort=False).agg(_joined)
     if expression is not None:
         together = together.join(_expression(expression, samples, key, scale, notes))
     if key == "geo_accession":
@@ -262,7 +265,9 @@ def _baseline(samples: pd.DataFrame, key: str, notes: list[Fault]) -> pd.DataFra
 def _expression(path: Path, samples: pd.DataFrame, key: str, scale: Scale, notes: list[Fault]) -> pd.DataFrame:
     matrix = read_matrix(path)
     rows = places_in_series(matrix, samples, samples[key])
-    patient_of = {position: str(samples[key].iloc[row]) for position, row in rows.items()}
+    patients = samples[key].astype("str").tolist()
+    rows = {position: row for position, row in rows.items() if not is_missing_word(patients[row])}
+    patient_of = {position: patients[row] for position, row in rows.items()}
     platforms = samples["platform"] if "platform" in samples else pd.Series([""] * len(samples))
     platform_of = {position: str(platforms.iloc[row]) for position, row in rows.items()}
     scores = z_scores(matrix, patient_of, scale, platform_of=platform_of)
