@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
-
-if TYPE_CHECKING:
-    from features.cohort import Cohort
 
 _FILE = click.Path(path_type=Path, dir_okay=True)
 _map = click.option(
@@ -112,6 +109,7 @@ def import_(
     from features.cohort_import import import_cohort
     from features.cohort_summary import summarise
     from features.public.study_archive import unpacked_study
+    from features.stated_status import status_line
 
     with unpacked_study(source) as opened:
         imported = import_cohort(
@@ -125,16 +123,8 @@ def import_(
             expression=expression,
             expression_scale=expression_scale,
         )
-    click.echo(summarise(imported).to_text())
-    _echo_status(imported)
+    click.echo("\n".join(filter(None, [summarise(imported).to_text(), status_line(imported)])))
     click.echo(f"wrote {output}")
-
-
-def _echo_status(cohort: Cohort) -> None:
-    from features.stated_status import status_line
-
-    if line := status_line(cohort):
-        click.echo(line)
 
 
 @cohort.command()
@@ -201,11 +191,11 @@ def fetch(name: str, output: Path, expression: bool, by_api: bool, offline: bool
     from features.cohort_summary import summarise
     from features.progress_bar import LateProgressBar
     from features.public.fetching import fetch_cohort
+    from features.stated_status import status_line
 
     with LateProgressBar(f"fetching {name}", "bytes") as progress:
         found = fetch_cohort(name, output, expression=expression, by_api=by_api, offline=offline, progress=progress)
-    click.echo(summarise(found).to_text())
-    _echo_status(found)
+    click.echo("\n".join(filter(None, [summarise(found).to_text(), status_line(found)])))
     click.echo(f"wrote {output}, and {output.name}.licence.txt beside it")
 
 
