@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from features.report.document import Bars, Checklist, Dots, Figure, Paragraph, SortableTable, Table
 from features.report.drawing import draw
-from features.report.small_drawings import bar_svgs, dots_svg
+from features.report.small_drawings import bar_svgs, dots_svg, key_svgs
 from features.report.sorting import content_policy, sorting_script
 
 if TYPE_CHECKING:
@@ -53,8 +53,11 @@ def page(document: Document) -> str:
         svgs = bar_svgs(block) if isinstance(block, Bars) else [dots_svg(block)]
         return [Markup(svg) for svg in svgs]  # noqa: S704
 
+    def key(block: Dots) -> list[tuple[str, Markup]]:
+        return [(label, Markup(svg)) for label, svg in key_svgs(block)]  # noqa: S704
+
     def rounded(text: str) -> str:
-        return f"{float(text):.3f}" if text else ""
+        return f"{float(text):{'+' if text.startswith('+') else ''}.3f}" if text else ""
 
     sortable = any(isinstance(block, SortableTable) for section in document.sections for block in section.blocks)
     script = sorting_script() if sortable else ""
@@ -64,6 +67,7 @@ def page(document: Document) -> str:
         kind_of=kind_of,
         draw=drawn,
         small=small,
+        key=key,
         rounded=rounded,
         script=Markup(script),  # noqa: S704
         policy=content_policy(script),

@@ -1,10 +1,10 @@
 "use strict";
-// Sorts by a click on a column's name, searches in all rows, and shows 100 rows at a time.
+// Sorts by a click on a column's name, searches in all rows, and shows 25 rows at a time.
 for (const box of document.querySelectorAll(".sorted")) {
   const body = box.querySelector("tbody"), search = box.querySelector("input"), status = box.querySelector("[role=status]");
   const [back, on] = box.querySelectorAll(".controls button"), heads = [...box.querySelectorAll("thead th")];
   const rows = [...body.rows].map(row => ({ row, text: row.textContent.toLowerCase() }));
-  const pageRows = 100;
+  const pageRows = 25;
   let shown = rows, first = 0;
   const key = (row, column) => row.cells[column].dataset.k ?? row.cells[column].textContent;
   const draw = () => {

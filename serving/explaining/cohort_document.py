@@ -8,17 +8,22 @@ import numpy as np
 
 from features.adcs import adcs
 from features.biomarkers import measures
+from features.feature_table import PAYLOAD_NAMES
 from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable, Table
 from features.report.words import share
 from serving.explaining.measure_next import measure_next
-from serving.explaining.page_parts import document, model_line
+from serving.explaining.page_parts import document, model_line, stability, stability_told
 from serving.reasons import value_words
 from serving.scores import LIKELY, UNCERTAIN, UNLIKELY
 from training.explaining.blocks import correlated_blocks
+from training.explaining.interactions import strongest_interactions
 from training.explaining.knowledge import against_knowledge
 from training.explaining.learned_effects import learned_effects
 from training.explaining.mechanism_steps import step_influences
-from training.report.of_explanation import blocks_table, knowledge_blocks, steps_bars
+from training.explaining.stability import RefitFindings
+from training.report.of_explanation import blocks_table, differences_blocks, interaction_blocks, steps_bars
+from training.report.of_knowledge import knowledge_blocks, knowledge_sources
+from training.report.words import estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +39,6 @@ _MOST_BARS, _MOST_PLOTS, _MOST_DOTS = 15, 6, 400
 _MOST_GAINS, _LEAST_BITS = 10, 0.0005
 #: Rows that a browser still sorts at once.
 _MOST_PATIENTS = 10_000
-_MARKS = ("circles", "squares", "triangles", "crosses")
 
 
 def cohort_document(explained: ExplainedCohort) -> Document:
@@ -52,13 +56,16 @@ def cohort_document(explained: ExplainedCohort) -> Document:
         explained.schema, explained.matrix, explained.shap, explained.scores["adc"].to_numpy(dtype=str)
     )
     known = against_knowledge(explained.schema, effects)
+    unstable = {name for name, found in stability(explained).items() if not found.stable}
     parts = (
         Section("biomarkers", "What moves the scores", tuple(_influences(explained))),
         Section("steps", "Where along the ADC's way", (steps_bars(step_influences(explained.schema, explained.shap)),)),
         Section("values", "By value and drug", tuple(_dependence(explained))),
-        Section("knowledge", "Against what is known", tuple(knowledge_blocks(known, sortable=True))),
+        Section("interactions", "What acts together", tuple(_interactions(explained))),
+        Section("knowledge", "Against what is known", tuple(knowledge_blocks(known, sortable=True, unstable=unstable))),
         Section("measure-next", "Measure next", tuple(_measure_next(explained))),
         Section("patients", "Every patient", tuple(_patients(explained))),
+        Section("sources", "Sources", knowledge_sources(known)),
     )
     source = explained.cohort.source.name
     return document(explained, f"Why these scores: {source}", f"{model_line(explained)}.", _headline(explained), parts)
@@ -82,17 +89,33 @@ def _influences(explained: ExplainedCohort) -> Iterator[Block]:
     bars = tuple(_influence_bar(explained, j, float(size[j])) for j in order)
     told = ", ".join(f"{columns[j].label} {size[j]:.2f}" for j in order[:5])
     caption = (
-        "Mean absolute SHAP contribution to the log-odds of response; 0.7 halves or doubles the odds. Grey: nobody has "
-        "a value, so it moves all of them alike."
+        "Mean absolute SHAP contribution to the log-odds of response; 0.7 halves or doubles the odds. Rank, and change "
+        "of the log-odds from low to high value, with the range of 95% of the training's refits. Grey: these disagree "
+        "on its direction, or nobody here has a value, so that it moves all of them alike."
     )
     yield Bars(caption, f"Largest contributions: {told}.", ("biomarker", "", "log-odds"), bars)
+    yield from stability_told(explained)
     yield from blocks_table(correlated_blocks(explained.schema, explained.matrix, explained.shap))
 
 
 def _influence_bar(explained: ExplainedCohort, column: int, size: float) -> Bar:
     known = float(np.isfinite(explained.matrix[:, column]).mean())
-    tone: Literal["step", "unsure"] = "step" if known else "unsure"
-    return Bar(explained.schema.columns[column].label, f"{size:.2f}", 0.0, size, f"{known:.0%} have a value", tone)
+    described = explained.schema.columns[column]
+    found = stability(explained).get(described.name)
+    detail = f"{known:.0%} have a value"
+    if found:
+        detail += f"; rank {found.rank.value:.0f} ({found.rank.low:.0f} to {found.rank.high:.0f})"
+        detail += f"; change {estimate(found.change, signed=True)}" if found.change else ""
+        detail += "" if found.stable else ": unstable"
+    tone: Literal["step", "unsure"] = "step" if known and (not found or found.stable) else "unsure"
+    return Bar(described.label, f"{size:.2f}", 0.0, size, detail, tone)
+
+
+def _interactions(explained: ExplainedCohort) -> Iterator[Block]:
+    if isinstance(explained.record.refits, RefitFindings):
+        yield from differences_blocks(explained.record.refits.drug_differences)
+    found = strongest_interactions(explained.schema, explained.bundle.model_text, explained.matrix)
+    yield from interaction_blocks(found)
 
 
 def _dependence(explained: ExplainedCohort) -> Iterator[Block]:
@@ -104,8 +127,8 @@ def _dependence(explained: ExplainedCohort) -> Iterator[Block]:
         if size[j] > 0 and columns[j].source != "adc_profile" and np.isfinite(explained.matrix[:, j]).sum() > 1
     ][:_MOST_PLOTS]  # fmt: skip
     drugs = [str(d) for d in np.unique(adc)]
-    told = "; ".join(f"{drug}: {_MARKS[i % len(_MARKS)]}" for i, drug in enumerate(drugs))
-    yield Paragraph(f"Contribution to the log-odds (up) by value (across), one mark per patient. {told}.")
+    most = f" of at most {_MOST_DOTS} patients" if len(adc) > _MOST_DOTS else ""
+    yield Paragraph(f"Contribution to the log-odds (up) by value (across), one mark per patient{most}.")
     for j in drawn:
         yield _dots(explained, j, adc, drugs)
     yield from _by_payload(explained, adc)
@@ -123,7 +146,7 @@ def _by_payload(explained: ExplainedCohort, adc: NDArray[Any]) -> Iterator[Block
     largest = sorted(changes, key=lambda label: -max(map(abs, changes[label].values())))[:_MOST_BARS]
     rows = tuple((n, *(f"{changes[n][c]:+.2f}" if c in changes[n] else "-" for c in classes)) for n in largest)
     caption = "Learned change of the log-odds from the low to the high tenth of the values, by payload class."
-    yield Table(caption, ("", *classes), rows)
+    yield Table(caption, ("", *(PAYLOAD_NAMES.get(c, c.replace("_", " ")) for c in classes)), rows)
 
 
 def _dots(explained: ExplainedCohort, j: int, adc: NDArray[Any], drugs: list[str]) -> Dots:
