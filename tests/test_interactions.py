@@ -126,7 +126,8 @@ def test_the_strongest_pair_is_the_one_that_acts_together_and_its_pattern_is_tol
     assert (drug.name, drug.other) == ("a", "adc_cleavable")
     tables = [b for b in interaction_blocks(found) if isinstance(b, Table)]
     assert [t.caption.split(".")[0] for t in tables] == ["Biomarker and property of the drug", "Two biomarkers"]
-    assert tables[1].rows[0] == ("A", "B", f"{found[0].size:.2f}", "both high or both low")
+    assert tables[1].rows[0] == ("A", "B", f"{found[0].size:.2f}", "both are high or both low")
+    assert tables[0].rows[0][3] == "helps more or harms less"
 
 
 def test_a_model_that_adds_its_columns_up_has_no_interactions() -> None:

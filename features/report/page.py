@@ -23,6 +23,9 @@ _KINDS = {
     Dots: "dots",
 }
 
+#: A column of a sortable table with a longer text than this, in its first rows, is given room.
+_LONG, _LOOKED_AT = 30, 100
+
 
 def page(document: Document) -> str:
     """HTML of a report.
@@ -59,6 +62,10 @@ def page(document: Document) -> str:
     def rounded(text: str) -> str:
         return f"{float(text):{'+' if text.startswith('+') else ''}.3f}" if text else ""
 
+    def wide(block: SortableTable) -> set[int]:
+        rows = block.rows[:_LOOKED_AT]
+        return {j for j in range(len(block.head)) if any(len(row[j]) > _LONG for row in rows)}
+
     sortable = any(isinstance(block, SortableTable) for section in document.sections for block in section.blocks)
     script = sorting_script() if sortable else ""
     template = files("features.report").joinpath("template.html.jinja").read_text(encoding="utf-8")
@@ -69,6 +76,7 @@ def page(document: Document) -> str:
         small=small,
         key=key,
         rounded=rounded,
+        wide=wide,
         script=Markup(script),  # noqa: S704
         policy=content_policy(script),
     )

@@ -4,7 +4,7 @@ for (const box of document.querySelectorAll(".sorted")) {
   const body = box.querySelector("tbody"), search = box.querySelector("input"), status = box.querySelector("[role=status]");
   const [back, on] = box.querySelectorAll(".controls button"), heads = [...box.querySelectorAll("thead th")];
   const rows = [...body.rows].map(row => ({ row, text: row.textContent.toLowerCase() }));
-  const pageRows = 25;
+  const pageRows = 25, count = number => number.toLocaleString("en");
   let shown = rows, first = 0;
   const key = (row, column) => row.cells[column].dataset.k ?? row.cells[column].textContent;
   const draw = () => {
@@ -12,7 +12,7 @@ for (const box of document.querySelectorAll(".sorted")) {
     back.disabled = first === 0;
     on.disabled = first + pageRows >= shown.length;
     const last = Math.min(first + pageRows, shown.length);
-    status.textContent = shown.length ? `${first + 1} to ${last} of ${shown.length}` : "none found";
+    status.textContent = shown.length ? `rows ${count(first + 1)} to ${count(last)} of ${count(shown.length)}` : "none found";
   };
   const find = () => {
     const wanted = search.value.trim().toLowerCase();

@@ -209,7 +209,7 @@ def _measure_next(explained: ExplainedCohort) -> Iterator[Block]:
         "one bit), if it alone were measured. By simulation: patients like these on the same ADCs, predicted by the "
         "literature prior with and without it, judged in the prior's worlds. Grey: not a gain in nearly all worlds.",
         f"Largest gain: {bars[0].label}, {bars[0].amount} bits.",
-        ("assay to add", "", "bits"),
+        ("biomarker to measure", "", "bits"),
         bars,
     )
     yield Paragraph("What the literature does not know to act, or only guesses, has no gain here.")

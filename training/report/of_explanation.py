@@ -219,18 +219,23 @@ def interaction_blocks(found: tuple[Interaction, ...]) -> Iterator[Block]:
         "What two columns move together, beyond what each moves alone: the mean absolute SHAP interaction value, in "
         "log-odds. It was not tested over refits; small ones may be chance."
     )
-    titles = {True: "Biomarker and property of the drug.", False: "Two biomarkers."}
-    for with_drug, title in titles.items():
+    titles = {
+        True: ("Biomarker and property of the drug.", "with the property, more of it"),
+        False: ("Two biomarkers.", "response likelier where"),
+    }
+    for with_drug, (title, way) in titles.items():
         pairs = [f for f in found if f.with_drug == with_drug]
-        rows = tuple((f.label, f.other_label, f"{f.size:.2f}", _way(f.same_way)) for f in pairs[:_MOST_PAIRS])
+        rows = tuple((f.label, f.other_label, f"{f.size:.2f}", _way(f)) for f in pairs[:_MOST_PAIRS])
         if rows:
             left = f" {len(pairs) - len(rows)} smaller ones are not shown." if len(pairs) > len(rows) else ""
-            yield Table(title + left, ("", "with", "log-odds", "response likelier"), rows, numeric=False)
+            yield Table(title + left, ("", "with", "log-odds", way), rows, numeric=False)
         else:
             yield Paragraph(f"{title[:-1]}: none of {LEAST:g} or more.")
 
 
-def _way(same_way: float | None) -> str:
-    if same_way is None or abs(same_way) < _CLEAR_WAY:
-        return "in no simple pattern"
-    return "both high or both low" if same_way > 0 else "one high, the other low"
+def _way(found: Interaction) -> str:
+    if found.same_way is None or abs(found.same_way) < _CLEAR_WAY:
+        return "no simple pattern"
+    if found.with_drug:
+        return "helps more or harms less" if found.same_way > 0 else "harms more or helps less"
+    return "both are high or both low" if found.same_way > 0 else "one is high, the other low"
