@@ -211,6 +211,17 @@ def test_an_explanation_has_no_script_error_and_nothing_beyond_the_window(
             "cell.getBoundingClientRect().left < row.cells[i - 1].getBoundingClientRect().right - 1))"
         )
         assert not overlapping
+        # A narrow table is cards that fit; a wide one lies whole within the window.
+        beyond = browser.execute_script(
+            "return [...document.querySelectorAll('table.sortable td')].filter(c => c.offsetParent && "
+            "c.getBoundingClientRect().right > window.innerWidth + 1).length"
+        )
+        assert not beyond
+        named = browser.execute_script(
+            "return [...document.querySelectorAll('table.sortable')].every(t => "
+            "t.tBodies[0].rows[0].cells[1].dataset.label === t.tHead.rows[0].cells[1].textContent)"
+        )
+        assert named
         assert not [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -7,8 +7,11 @@ for (const box of document.querySelectorAll(".sorted")) {
   const pageRows = 25, count = number => number.toLocaleString("en");
   let shown = rows, first = 0;
   const key = (row, column) => row.cells[column].dataset.k ?? row.cells[column].textContent;
+  // On a narrow screen each row is a card, whose cells carry the names of their columns.
+  const names = heads.map(head => head.textContent);
+  const named = row => { [...row.cells].slice(1).forEach((cell, i) => { cell.dataset.label = names[i + 1]; }); return row; };
   const draw = () => {
-    body.replaceChildren(...shown.slice(first, first + pageRows).map(r => r.row));
+    body.replaceChildren(...shown.slice(first, first + pageRows).map(r => named(r.row)));
     back.disabled = first === 0;
     on.disabled = first + pageRows >= shown.length;
     const last = Math.min(first + pageRows, shown.length);
