@@ -277,6 +277,18 @@ def test_measure_next_names_the_assay_that_tells_most_and_none_that_all_patients
     assert measure_next(learned_cohort, "pcr") == gains
 
 
+def test_an_assay_is_worth_what_all_its_biomarkers_tell_together(learned_cohort: Cohort) -> None:
+    single = {g.name: g for g in measure_next(learned_cohort, "pcr")}
+    assays = {g.name: g for g in measure_next(learned_cohort, "pcr", by="assay")}
+    assert all(g.biomarkers > 1 for g in assays.values())
+    rna = assays["RNA expression"]
+    assert rna.lacking == 1.0
+    genes = [g.bits.value or 0.0 for name, g in single.items() if name.endswith("_mrna_z") and g.lacking == 1.0]
+    assert (rna.bits.value or 0.0) > max(genes)
+    # Each antibody is a stain of its own.
+    assert "immunohistochemistry" not in assays
+
+
 def test_measure_next_says_nothing_of_adcs_that_are_not_simulated(learned_cohort: Cohort) -> None:
     patients = learned_cohort.patients.assign(adc="BL-M07D1")
     assert measure_next(replace(learned_cohort, patients=patients), "pcr") == ()

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from features.adcs import adcs
-from features.biomarkers import measures
 from features.feature_table import PAYLOAD_NAMES
 from features.report.document import Bar, Bars, Document, DotGroup, Dots, Paragraph, Section, SortableTable, Table
 from features.report.words import share
-from serving.explaining.measure_next import measure_next
+from serving.explaining.measure_next import assay_words, measure_next
 from serving.explaining.page_parts import document, model_line, stability, stability_told
 from serving.reasons import value_words
 from serving.scores import LIKELY, UNCERTAIN, UNLIKELY
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from features.report.document import Block
     from serving.explaining.explained_cohort import ExplainedCohort
+    from serving.explaining.measure_next import InformationGain
 
 _MOST_BARS, _MOST_PLOTS, _MOST_DOTS = 15, 6, 400
 _MOST_GAINS, _LEAST_BITS = 10, 0.0005
@@ -170,14 +170,8 @@ def _dots(explained: ExplainedCohort, j: int, adc: NDArray[Any], drugs: list[str
     slope = np.corrcoef(values[rows], shap[rows])[0, 1] if np.ptp(values[rows]) and np.ptp(shap[rows]) else 0.0
     way = "rises" if slope > 0.1 else "falls" if slope < -0.1 else "neither rises nor falls"
     told = f"{column.label}: the contribution {way} with the value."
-    return Dots(f"{column.label}{_assay(column.name)}", told, "log-odds", tuple(groups), ticks)
-
-
-def _assay(name: str) -> str:
-    """Assay of a measure in few words, behind its label; "" for a column outside the catalogue."""
-    measure = measures().get(name)
-    words = measure.assay.partition("(")[0].partition(",")[0].strip() if measure else ""
-    return f" \u00b7 {words}" if words else ""
+    assay = assay_words(column.name)
+    return Dots(f"{column.label} \u00b7 {assay}" if assay else column.label, told, "log-odds", tuple(groups), ticks)
 
 
 def _plain(values: NDArray[np.float64]) -> tuple[float, ...]:
@@ -185,34 +179,46 @@ def _plain(values: NDArray[np.float64]) -> tuple[float, ...]:
 
 
 def _measure_next(explained: ExplainedCohort) -> Iterator[Block]:
-    gains = measure_next(explained.cohort, explained.record.endpoint)
-    shown = [g for g in gains if (g.bits.value or 0.0) > _LEAST_BITS][:_MOST_GAINS]
-    if not shown:
+    gains = _worth_telling(measure_next(explained.cohort, explained.record.endpoint))
+    if not gains:
         yield Paragraph(
             "None of these ADCs is simulated for this endpoint, or hardly a patient lacks a biomarker of weight: there "
             "is nothing to rank."
         )
         return
+    yield _gain_bars(
+        "Expected gain in information on response, in bits per patient who lacks the biomarker (a coin's outcome holds "
+        "one bit), if it alone were measured. By simulation: patients like these on the same ADCs, predicted by the "
+        "literature prior with and without it, judged in the prior's worlds. Grey: not a gain in nearly all worlds.",
+        "biomarker to measure",
+        gains,
+    )
+    if assays := _worth_telling(measure_next(explained.cohort, explained.record.endpoint, by="assay")):
+        caption = (
+            "The same for assays that give several biomarkers at once, all of them measured. Biomarkers of one assay "
+            "tell partly the same, so that their gains do not add up."
+        )
+        yield _gain_bars(caption, "assay to add", assays)
+    yield Paragraph("What the literature does not know to act, or only guesses, has no gain here.")
+
+
+def _worth_telling(gains: tuple[InformationGain, ...]) -> list[InformationGain]:
+    return [g for g in gains if (g.bits.value or 0.0) > _LEAST_BITS][:_MOST_GAINS]
+
+
+def _gain_bars(caption: str, head: str, gains: list[InformationGain]) -> Bars:
     bars = tuple(
         Bar(
-            g.label,
+            f"{g.label} ({g.biomarkers} columns)" if g.biomarkers > 1 else g.label,
             f"{g.bits.value:.3f}",
             0.0,
             g.bits.value or 0.0,
             f"{g.lacking:.0%} lack it; {g.bits.low:+.3f} to {g.bits.high:+.3f} in 95% of the worlds",
             "step" if g.bits.excludes_zero else "unsure",
         )
-        for g in shown
+        for g in gains
     )
-    yield Bars(
-        "Expected gain in information on response, in bits per patient who lacks the biomarker (a coin's outcome holds "
-        "one bit), if it alone were measured. By simulation: patients like these on the same ADCs, predicted by the "
-        "literature prior with and without it, judged in the prior's worlds. Grey: not a gain in nearly all worlds.",
-        f"Largest gain: {bars[0].label}, {bars[0].amount} bits.",
-        ("biomarker to measure", "", "bits"),
-        bars,
-    )
-    yield Paragraph("What the literature does not know to act, or only guesses, has no gain here.")
+    return Bars(caption, f"Largest gain: {bars[0].label}, {bars[0].amount} bits.", (head, "", "bits"), bars)
 
 
 def _patients(explained: ExplainedCohort) -> Iterator[Block]:
