@@ -360,6 +360,20 @@ def test_payload_classes_stand_side_by_side_and_a_long_table_is_cut_with_a_word(
     assert told[-1] == "The first 50 of 300 patients; the score file holds all of them."
 
 
+def test_a_page_of_one_patient_says_what_it_cannot_tell(
+    bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "one.csv"
+    file.write_text("patient_id,adc,her2_ihc\nA1,T-DXd,3+\n", encoding="utf-8")
+    cohort = written([str(bundle_folder), str(file), "-o", str(tmp_path / "c.html")], capsys)
+    told = " ".join(b["text"] for b in blocks(cohort, "paragraph"))
+    for words in ("has values in several patients", "is told of 20 patients or more", "No direction can be told"):
+        assert words in told
+    options = ["--patient", "A1", "-o", str(tmp_path / "p.html")]
+    patient = written([str(bundle_folder), str(file), *options], capsys)
+    assert [name for name, _ in patient["headline"]] == ["probability of response", "95% interval", "band"]
+
+
 def test_names_of_many_levels_stand_aslant_and_small_scales_have_two_decimals() -> None:
     groups = (DotGroup("T-DM1", (0.0, 4.0), (-0.04, 0.06)),)
     ticks = tuple(

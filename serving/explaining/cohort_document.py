@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _MOST_BARS, _MOST_PLOTS, _MOST_DOTS = 15, 6, 400
 _MOST_GAINS, _LEAST_BITS = 10, 0.0005
+#: Fewer patients than this tell nothing of what acts together.
+_FEWEST_PATIENTS = 20
 #: Rows that a browser still sorts at once.
 _MOST_PATIENTS = 10_000
 
@@ -114,6 +116,9 @@ def _influence_bar(explained: ExplainedCohort, column: int, size: float) -> Bar:
 def _interactions(explained: ExplainedCohort) -> Iterator[Block]:
     if isinstance(explained.record.refits, RefitFindings):
         yield from differences_blocks(explained.record.refits.drug_differences)
+    if len(explained.matrix) < _FEWEST_PATIENTS:
+        yield Paragraph(f"What acts together is told of {_FEWEST_PATIENTS} patients or more.")
+        return
     found = strongest_interactions(explained.schema, explained.bundle.model_text, explained.matrix)
     yield from interaction_blocks(found)
 
@@ -127,6 +132,9 @@ def _dependence(explained: ExplainedCohort) -> Iterator[Block]:
         if size[j] > 0 and columns[j].source != "adc_profile" and np.isfinite(explained.matrix[:, j]).sum() > 1
     ][:_MOST_PLOTS]  # fmt: skip
     drugs = [str(d) for d in np.unique(adc)]
+    if not drawn:
+        yield Paragraph("No biomarker that moves the scores has values in several patients.")
+        return
     most = f" of at most {_MOST_DOTS} patients" if len(adc) > _MOST_DOTS else ""
     yield Paragraph(f"Contribution to the log-odds (up) by value (across), one mark per patient{most}.")
     for j in drawn:

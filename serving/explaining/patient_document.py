@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.biomarkers import biomarker_of
+from features.cohort import NO_ADC
 from features.core_biomarkers import CORE_LABELS
 from features.report.document import Bar, Bars, Document, Paragraph, Section, Table
 from features.report.words import share
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _MOST_STEPS, _MOST_UNMEASURED = 12, 15
 #: Half a patient in a hundred: what moves the probability by less is told as a count.
 _LEAST_WIDTH = 0.005
+#: A position among fewer others says nothing.
+_FEWEST_OTHERS = 5
 _TREATMENT = {"adc": "the ADC", "setting": "the setting"}
 #: Scores nearer than this in log-odds count as alike.
 _ALIKE = 0.5
@@ -59,7 +62,8 @@ def patient_document(explained: ExplainedCohort, row: int) -> Document:
         Section("others", "Among other patients", tuple(_others(explained, row))),
         Section("literature", "What is known of each reason", tuple(_literature(explained, row))),
     )
-    title = f"Patient {scores['patient_id']} on {scores['adc']}"
+    drug = "without an ADC" if scores["adc"] == NO_ADC else f"on {scores['adc']}"
+    title = f"Patient {scores['patient_id']} {drug}"
     return document(explained, title, f"{model_line(explained)}.", _headline(explained, row), parts)
 
 
@@ -70,7 +74,7 @@ def _headline(explained: ExplainedCohort, row: int) -> Iterator[tuple[str, str]]
     yield "band", str(scores["risk_band"])
     lower = int((explained.log_odds < explained.log_odds[row]).sum())
     others = len(explained.log_odds) - 1
-    if others:
+    if others >= _FEWEST_OTHERS:
         yield "position in the file", f"higher than {lower:,} of {others:,} others ({lower / others:.0%})"
 
 

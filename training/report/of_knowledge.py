@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from features.report.document import Paragraph, SortableTable, Table
 from training.explaining.knowledge import cited_sources
-from training.explaining.learned_effects import NEGLIGIBLE
+from training.explaining.learned_effects import FEWEST_PATIENTS, NEGLIGIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -36,10 +36,15 @@ def knowledge_blocks(
     Block
         The table, without its sources.
     """
+    if not known:
+        yield Paragraph(
+            f"No direction can be told: each needs {FEWEST_PATIENTS} patients on one ADC whose values differ."
+        )
+        return
     clear = [k for k in known if k.verdict in ("agrees", "disagrees")]
     free = [k for k in clear if not k.held]
     yield Paragraph(
-        f"Of {len(clear)} directions that the catalogue knows and the model shows, "
+        f"Of {len(clear)} directions (of a measure on an ADC) that the catalogue knows and the model shows, "
         f"{sum(k.verdict == 'agrees' for k in clear)} agree. Of the {len(free)} that training did not hold to their "
         f"sign, {sum(k.verdict == 'agrees' for k in free)} agree; only these are evidence, and the model starts from "
         "the same literature unless it was trained with --no-prior."
