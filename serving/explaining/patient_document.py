@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_STEPS, _MOST_UNMEASURED = 12, 15
 #: Half a patient in a hundred: what moves the probability by less is told as a count.
-_LEAST_WIDTH = 0.005
+_LEAST_WIDTH, _NOTHING = 0.005, 0.001
 #: A position among fewer others says nothing.
 _FEWEST_OTHERS = 5
 _TREATMENT = {"adc": "the ADC", "setting": "the setting"}
@@ -182,7 +182,8 @@ def _missing(explained: ExplainedCohort, row: int) -> Iterator[Block]:
     if left:
         more = "further " if rows else ""
         kind = "biomarker" if len(left) == 1 else "biomarkers"
-        yield Paragraph(f"{len(left)} {more}unmeasured {kind} could move it by {left[0].width:.3f} at most.")
+        least = f"by {left[0].width:.3f} at most" if left[0].width >= _NOTHING else "by less than 0.001"
+        yield Paragraph(f"{len(left)} {more}unmeasured {kind} could move it {least}.")
 
 
 def _tornado(explained: ExplainedCohort, rows: list[UnmeasuredRange], now: float) -> Bars:

@@ -70,7 +70,7 @@ def _builds_on(found: ExplanationRecord) -> Iterator[Block]:
             estimate(s.size),
             f"{s.rank.value:.0f} ({s.rank.low:.0f} to {s.rank.high:.0f})",
             estimate(s.change, signed=True) if s.change else "-",
-            "stable" if s.stable else "unstable",
+            "-" if s.change is None else "stable" if s.stable else "unstable",
         )
         for s in shown[:_MOST_ROWS]
     )

@@ -47,7 +47,7 @@ def knowledge_blocks(
         f"Of {len(clear)} directions (of a measure on an ADC) that the catalogue knows and the model shows, "
         f"{sum(k.verdict == 'agrees' for k in clear)} agree. Of the {len(free)} that training did not hold to their "
         f"sign, {sum(k.verdict == 'agrees' for k in free)} agree; only these are evidence, and the model starts from "
-        "the same literature unless it was trained with --no-prior."
+        "the same literature unless it was trained without it."
     )
     against = [k for k in known if k.verdict == "disagrees"]
     if against:
