@@ -316,13 +316,17 @@ def test_the_rejected_file_of_an_earlier_run_does_not_outlive_it(
     assert manifest_of(tmp_path)["rejected"] is None
 
 
-def test_a_file_whose_every_row_is_invalid_gives_an_empty_score_file(
+def test_a_file_whose_every_row_is_invalid_gives_an_empty_score_file_and_ends_with_2(
     run: Any, table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table.assign(her2_ihc="4+").to_csv(tmp_path / "bad.csv", index=False)
     for suffix in ("csv", "parquet"):
-        assert run(tmp_path / "bad.csv", "-o", str(tmp_path / f"out.{suffix}")) == 0
-        assert "0 scored + 50 rejected" in capsys.readouterr().out
+        assert run(tmp_path / "bad.csv", "-o", str(tmp_path / f"out.{suffix}")) == 2
+        out, err = capsys.readouterr()
+        assert "0 scored + 50 rejected" in out
+        assert err == (
+            "adcr score: bad.csv: none of its rows could be scored. out.rejected.csv tells what to mend in each.\n"
+        )
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == ",".join(score_columns(3)) + "\n"
     assert len(pd.read_parquet(tmp_path / "out.parquet")) == 0
 
@@ -490,7 +494,7 @@ def test_more_reasons_than_make_sense_are_refused(run: Any, file: Path, capsys: 
     ("model", "told"),
     [
         ("nowhere", "there is no such model folder"),
-        ("site_a.csv", "a model is a folder; this is a file"),
+        ("site_a.csv", "a model is a folder; this is a file. Name a model's folder, a run id"),
         (".", "The folder holds no bundle.json"),
         ("models:/test-model", "there is no such model folder"),
         ("0" * 32, "there are no tracked runs in this folder"),
