@@ -98,22 +98,28 @@ def import_(
     expression: Path | None,
     expression_scale: Literal["log2", "linear"],
 ) -> None:
-    """Turn SOURCE, a foreign table with a mapping, a GEO series matrix or a cBioPortal study, into a cohort file."""
+    """Turn SOURCE, a foreign table with a mapping, a GEO series matrix or a cBioPortal study, into a cohort file.
+
+    A study is a folder or an archive: .tar.gz, .tgz, .tar or .zip.
+    """
     from features.cohort_import import import_cohort
     from features.cohort_summary import summarise
+    from features.public.study_archive import unpacked_study
+    from features.stated_status import status_line
 
-    imported = import_cohort(
-        source,
-        output,
-        mapping=mapping,
-        sheet=sheet,
-        encoding=encoding,
-        adc=adc,
-        per=per,
-        expression=expression,
-        expression_scale=expression_scale,
-    )
-    click.echo(summarise(imported).to_text())
+    with unpacked_study(source) as opened:
+        imported = import_cohort(
+            opened,
+            output,
+            mapping=mapping,
+            sheet=sheet,
+            encoding=encoding,
+            adc=adc,
+            per=per,
+            expression=expression,
+            expression_scale=expression_scale,
+        )
+    click.echo("\n".join(filter(None, [summarise(imported).to_text(), status_line(imported)])))
     click.echo(f"wrote {output}")
 
 
@@ -183,10 +189,11 @@ def fetch(name: str, output: Path, expression: bool, by_api: bool, offline: bool
     from features.cohort_summary import summarise
     from features.progress_bar import LateProgressBar
     from features.public.fetching import fetch_cohort
+    from features.stated_status import status_line
 
     with LateProgressBar(f"fetching {name}", "bytes") as progress:
         found = fetch_cohort(name, output, expression=expression, by_api=by_api, offline=offline, progress=progress)
-    click.echo(summarise(found).to_text())
+    click.echo("\n".join(filter(None, [summarise(found).to_text(), status_line(found)])))
     click.echo(f"wrote {output}, and {output.name}.licence.txt beside it")
 
 

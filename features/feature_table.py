@@ -42,7 +42,8 @@ __all__ = [
 MOST_LEVELS = 31
 #: Why a measure of one value is not learned from.
 SAME_VALUE = "the same value in every patient"
-_PAYLOAD_NAMES = {"topoisomerase1": "topoisomerase I", "alkylator": "alkylating", "immune_agonist": "immune agonist"}
+#: Payload classes whose id is no words.
+PAYLOAD_NAMES = {"topoisomerase1": "topoisomerase I", "alkylator": "alkylating", "immune_agonist": "immune agonist"}
 
 
 def build_schema(cohort: Cohort, *, extra_features: Sequence[str] = ()) -> FeatureSchema:
@@ -174,7 +175,7 @@ def _profile_columns(adc_ids: pd.Series) -> list[FeatureColumn]:
     payloads = [
         FeatureColumn(
             name=f"{PAYLOAD_PREFIX}{payload}",
-            label=f"ADC with {_PAYLOAD_NAMES.get(payload, payload)} payload",
+            label=f"ADC with {PAYLOAD_NAMES.get(payload, payload)} payload",
             kind="binary",
             unit="yes/no",
             source="adc_profile",

@@ -1,4 +1,4 @@
-"""Takes the README's pictures of simulated patients: a training's report, runs in MLflow, a patient's explanation.
+"""Takes the README's pictures of simulated patients: a training's report, runs in MLflow, explanations.
 
     make pictures
 
@@ -7,6 +7,7 @@ Needs Chromium with chromedriver (Debian: `chromium chromium-driver`).
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import tempfile
@@ -25,6 +26,8 @@ from training.training_session import TrainingRequest, find_model_script, train_
 
 HERE = Path(__file__).resolve().parent
 COLOURS = 128
+#: One who lacks some biomarkers.
+PATIENT = "SIM-000003"
 
 
 def main() -> None:
@@ -42,9 +45,12 @@ def main() -> None:
         browser = _browser()
         try:
             browser.get((folder / "with-literature" / "report.html").as_uri())
-            _keep(browser, folder, "report", (1150, 1400), "performance")
-            browser.get(_explained_patient(folder).as_uri())
-            _keep(browser, folder, "patient", (1150, 1250))
+            _keep_part(browser, folder, "report", "#performance", "#calibration")
+            cohort, patient = _explained(folder)
+            browser.get(cohort.as_uri())
+            _keep_part(browser, folder, "cohort", "#values h2", "#values figure:nth-of-type(6)")
+            browser.get(patient.as_uri())
+            _keep_part(browser, folder, "patient", "header", "#reasons")
             plan = plan_ui(f"sqlite:///{folder}/mlflow.db", artifacts=folder / "mlartifacts")
             with running_ui(plan):
                 _compare_runs(browser, runs_page(plan))
@@ -53,12 +59,13 @@ def main() -> None:
             browser.quit()
 
 
-def _explained_patient(folder: Path) -> Path:
-    """Page of one patient of another cohort."""
+def _explained(folder: Path) -> tuple[Path, Path]:
+    """Pages of another cohort, and of one of its patients."""
     simulate_cohort(300, 2, setting="metastatic").patients.to_csv(folder / "next.csv", index=False)
-    place = folder / "patient.html"
-    explain_file(ExplainTask(folder / "next.csv", folder / "with-literature-model", place, patient="SIM-000003"))
-    return place
+    pages = folder / "cohort.html", folder / "patient.html"
+    for place, patient in zip(pages, (None, PATIENT), strict=True):
+        explain_file(ExplainTask(folder / "next.csv", folder / "with-literature-model", place, patient=patient))
+    return pages
 
 
 def _browser() -> webdriver.Chrome:
@@ -87,14 +94,29 @@ def _compare_runs(browser: webdriver.Chrome, address: str) -> None:
     time.sleep(2)
 
 
-def _keep(browser: webdriver.Chrome, folder: Path, name: str, size: tuple[int, int], section: str = "") -> None:
-    browser.set_window_size(*size)
-    if section:
-        browser.execute_script(f"document.getElementById('{section}').scrollIntoView()")
+def _keep_part(browser: webdriver.Chrome, folder: Path, name: str, first: str, last: str) -> None:
+    """Keep what lies from the top of one element of a page to the bottom of another, whole."""
+    browser.set_window_size(1150, 1200)
     time.sleep(1)
-    taken = folder / f"{name}.png"
-    browser.save_screenshot(str(taken))
-    with Image.open(taken) as picture:
+    ends = "return arguments[0].map(s => document.querySelector(s).getBoundingClientRect()).map(r => [r.top, r.bottom])"
+    (top, _), (_, bottom) = browser.execute_script(ends, [first, last])
+    clip = {"x": 0, "y": max(0.0, top - 8), "width": 1150, "height": bottom - top + 16, "scale": 1}
+    taken = browser.execute_cdp_cmd(
+        "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True, "clip": clip}
+    )
+    (folder / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
+    _store(folder, name)
+
+
+def _keep(browser: webdriver.Chrome, folder: Path, name: str, size: tuple[int, int]) -> None:
+    browser.set_window_size(*size)
+    time.sleep(1)
+    browser.save_screenshot(str(folder / f"{name}.png"))
+    _store(folder, name)
+
+
+def _store(folder: Path, name: str) -> None:
+    with Image.open(folder / f"{name}.png") as picture:
         picture.convert("RGB").quantize(COLOURS).save(HERE / f"{name}.png", optimize=True)
 
 

@@ -18,6 +18,7 @@ from training.boosting import AdcResponseClassifier
 from training.bootstrap import Estimate
 from training.bundle_record import training_ranges
 from training.calibration import venn_abers_table
+from training.explaining.stability import RefitFindings, Stability
 from training.model_bundle import (
     MODEL_FILE,
     RECORD_FILE,
@@ -31,6 +32,7 @@ from training.model_bundle import (
     sha256_of,
     write_bundle,
 )
+from training.record_check import record_fault
 
 SCHEMA = FeatureSchema(
     (
@@ -166,6 +168,33 @@ def test_a_bundle_of_another_format_is_refused_with_the_mend(copy: Path) -> None
     (copy / RECORD_FILE).write_bytes(msgspec.json.encode({**record, "schema_version": 99, "new": 1}))
     with pytest.raises(ModelError, match=r"format 99.*Train it again"):
         read_bundle(copy)
+
+
+def test_a_model_of_the_format_before_refits_were_kept_is_still_read(written: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(written)
+    older = seal(msgspec.structs.replace(bundle.record, schema_version=2), bundle.model_text)
+    assert b"refits" not in msgspec.json.encode(older)
+    again = read_bundle(write_bundle(tmp_path / "older", older, bundle.model_text))
+    assert again.record.refits is msgspec.UNSET
+    assert again.record.model_version == older.model_version
+
+
+def test_what_refits_said_is_kept_and_is_checked(written: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(written)
+    sure = Estimate(0.123456, 0.1, 0.2)
+    found = RefitFindings(20, (Stability("her2_ihc", "HER2 IHC score", sure, sure, sure),), ()).rounded()
+    kept = seal(msgspec.structs.replace(bundle.record, refits=found), bundle.model_text)
+    again = read_bundle(write_bundle(tmp_path / "judged", kept, bundle.model_text)).record
+    assert again.refits == found
+    assert found.columns[0].size.value == 0.1235
+    assert record_fault(again) == ""
+    for wrong, told in (
+        (msgspec.structs.replace(found.columns[0], name="other"), "not of its columns"),
+        (msgspec.structs.replace(found.columns[0], label="a\nb"), "control characters"),
+        (msgspec.structs.replace(found.columns[0], size=Estimate(None)), "lacks a number"),
+    ):
+        damaged = msgspec.structs.replace(again, refits=RefitFindings(20, (wrong,), ()))
+        assert told in record_fault(damaged)
 
 
 def test_a_huge_file_is_refused_before_it_is_read(copy: Path) -> None:

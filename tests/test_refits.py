@@ -68,6 +68,11 @@ def test_stability_gives_size_rank_and_direction_with_ranges(refits: Refits) -> 
     assert ihc.stable
     assert 1 <= (ihc.rank.low or 0) <= (ihc.rank.value or 0) <= (ihc.rank.high or 0)
     assert found["setting"].change is None
+    # These patients respond more often on T-DXd, whose payload is no maytansinoid.
+    payload = next(s for name, s in found.items() if name == "adc_payload_maytansinoid")
+    assert payload.change is not None
+    assert (payload.change.value or 0) < 0
+    assert not any(d.name.startswith("adc_") for d in refits.drug_differences())
 
 
 def test_what_the_outcome_follows_is_needed_and_noise_is_not(refits: Refits, held_out: HeldOut) -> None:

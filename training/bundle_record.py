@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from features.catalogue_version import catalogue_sha256
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from features.feature_table import FeatureColumn, FeatureSchema
     from training.boosting import AdcResponseClassifier
     from training.cross_validation import CandidateResult
+    from training.explaining.stability import RefitFindings
     from training.training_table import Endpoint, TrainingTable
 
 #: What decides a score, besides adcr itself.
@@ -140,6 +142,7 @@ def bundle_record(
     name: str,
     endpoint: Endpoint,
     seed: int,
+    refits: RefitFindings | None = None,
 ) -> BundleRecord:
     """Put together the record of a fitted model.
 
@@ -154,6 +157,8 @@ def bundle_record(
     name : str
     endpoint : {"pcr", "objective_response"}
     seed : int
+    refits : RefitFindings, optional
+        How stable explanations of the model are.
 
     Returns
     -------
@@ -180,5 +185,6 @@ def bundle_record(
         packages=package_versions(),
         seed=seed,
         files={},
+        refits=refits or msgspec.UNSET,
     )
     return seal(record, classifier.model_text_)

@@ -8,9 +8,12 @@ import msgspec
 
 from features.feature_schema import FeatureSchema
 from training.estimate import Estimate
+from training.explaining.stability import RefitFindings
 
 #: Raised when a field is added, removed or changes its meaning.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+#: Format 2 lacks `refits`, and is read without it.
+READABLE_VERSIONS = (2, 3)
 
 
 class TrainingRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,6 +104,8 @@ class BundleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, str]
     #: scored again before the model is trusted elsewhere
     golden: GoldenRows = GoldenRows()
+    #: how stable explanations are; left out, not null, where it is not known, so that the hash of older records holds
+    refits: RefitFindings | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def simulated(self) -> bool:

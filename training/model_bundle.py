@@ -20,6 +20,7 @@ import numpy as np
 
 from features.errors import ModelError, OutputError
 from training.bundle_schema import (
+    READABLE_VERSIONS,
     SCHEMA_VERSION,
     BundleRecord,
     Calibration,
@@ -278,9 +279,9 @@ def read_bundle(folder: Path) -> ModelBundle:
     content = _read(folder, RECORD_FILE)
     try:
         version = msgspec.json.decode(content, type=_Version).schema_version
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
             raise ModelError(
-                f"The model has format {version}; this adcr reads format {SCHEMA_VERSION}.",
+                f"The model has format {version}; this adcr reads {' and '.join(map(str, READABLE_VERSIONS))}.",
                 where=str(folder),
                 mend="Train it again, or use the adcr that wrote it.",
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from training.explaining.stability import RefitFindings
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -43,6 +45,7 @@ def _faults(record: BundleRecord) -> Iterator[str]:
         yield "a name is too long or holds control characters"
     if not all(map(isfinite, (*record.held_out_log_odds, record.calibration.slope, record.calibration.intercept))):
         yield "a number is not finite"
+    yield from _refit_faults(record)
     if record.cohort.patients < 1 or not 0 <= record.cohort.events <= record.cohort.patients:
         yield "its cohort has more events than patients"
 
@@ -78,3 +81,23 @@ def _range_faults(known: TrainingRange) -> Iterator[str]:
         yield "does not rise from minimum to maximum"
     if not 0 <= known.missing_rate <= 1 or any(count < 0 for count in known.level_counts.values()):
         yield "counts what cannot be"
+
+
+def _refit_faults(record: BundleRecord) -> Iterator[str]:
+    if not isinstance(record.refits, RefitFindings):
+        return
+    found, names = record.refits, set(record.schema.names)
+    told = [f.name for f in found.columns]
+    if found.refits < 1 or len(set(told)) != len(told) or not names.issuperset((*told, *_drug_columns(found))):
+        yield "what it says of refits is not of its columns"
+    texts = [t for d in found.drug_differences for t in (d.label, d.adc, d.other)] + [c.label for c in found.columns]
+    if any(len(text) > _MOST_TEXT or not text.isprintable() for text in texts):
+        yield "a name in what it says of refits is too long or holds control characters"
+    estimates = [e for c in found.columns for e in (c.size, c.rank, c.change) if e is not None]
+    estimates += [d.difference for d in found.drug_differences]
+    if not all(v is not None and isfinite(v) for e in estimates for v in (e.value, e.low, e.high)):
+        yield "what it says of refits lacks a number"
+
+
+def _drug_columns(found: RefitFindings) -> list[str]:
+    return [d.name for d in found.drug_differences]

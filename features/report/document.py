@@ -84,14 +84,17 @@ class SortableTable(msgspec.Struct, frozen=True, tag="sortable", forbid_unknown_
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One bar from `start` to `end`, with its label, a line below it, and its amount; `tone` "total" is no step."""
+    """One bar from `start` to `end`, with its label, a line below it, and its amount.
+
+    Of the tones, "total" is no step but what steps add up to, "range" is what lies between two ends.
+    """
 
     label: str
     amount: str
     start: float
     end: float
     detail: str = ""
-    tone: Literal["step", "total", "unsure"] = "step"
+    tone: Literal["step", "total", "unsure", "range"] = "step"
 
 
 class Bars(msgspec.Struct, frozen=True, tag="bars", forbid_unknown_fields=True):

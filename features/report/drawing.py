@@ -69,7 +69,8 @@ def _lines(axes: Any, figure: Figure) -> None:
     for position, series in enumerate(figure.series):
         _one(axes, series, _COLOURS[position % len(_COLOURS)])
     if any(s.label for s in figure.series):
-        axes.legend(frameon=False, fontsize=9)
+        # Good predictions leave the upper left of the square empty.
+        axes.legend(frameon=False, fontsize=9, loc="upper left" if figure.kind == "square" else "best")
 
 
 def _one(axes: Any, series: Series, colour: str) -> None:
@@ -93,6 +94,8 @@ def _labelled(axes: Any, figure: Figure) -> None:
         spread = [np.subtract(series.x, series.low), np.subtract(series.high, series.x)]
         axes.errorbar(series.x, places, xerr=spread, fmt="o", color=_COLOURS[1], capsize=2)
         axes.set_ylim(-0.7, len(places) - 0.3)
+        if min(series.low, default=1.0) <= 0:
+            axes.axvline(0, color=_FAINT, linewidth=1)
     axes.set_yticks(places, figure.categories)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from features.report.document import Bars, Checklist, Dots, Figure, Paragraph, SortableTable, Table
 from features.report.drawing import draw
-from features.report.small_drawings import bar_svgs, dots_svg
+from features.report.small_drawings import bar_svgs, dots_svg, key_svgs
 from features.report.sorting import content_policy, sorting_script
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ _KINDS = {
     Bars: "bars",
     Dots: "dots",
 }
+
+#: A column of a sortable table with a longer text than this, in its first rows, is given room.
+_LONG, _LOOKED_AT = 30, 100
 
 
 def page(document: Document) -> str:
@@ -53,8 +56,15 @@ def page(document: Document) -> str:
         svgs = bar_svgs(block) if isinstance(block, Bars) else [dots_svg(block)]
         return [Markup(svg) for svg in svgs]  # noqa: S704
 
+    def key(block: Dots) -> list[tuple[str, Markup]]:
+        return [(label, Markup(svg)) for label, svg in key_svgs(block)]  # noqa: S704
+
     def rounded(text: str) -> str:
-        return f"{float(text):.3f}" if text else ""
+        return f"{float(text):{'+' if text.startswith('+') else ''}.3f}" if text else ""
+
+    def wide(block: SortableTable) -> set[int]:
+        rows = block.rows[:_LOOKED_AT]
+        return {j for j in range(len(block.head)) if any(len(row[j]) > _LONG for row in rows)}
 
     sortable = any(isinstance(block, SortableTable) for section in document.sections for block in section.blocks)
     script = sorting_script() if sortable else ""
@@ -64,7 +74,9 @@ def page(document: Document) -> str:
         kind_of=kind_of,
         draw=drawn,
         small=small,
+        key=key,
         rounded=rounded,
+        wide=wide,
         script=Markup(script),  # noqa: S704
         policy=content_policy(script),
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from features.report.document import DotGroup
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from features.report.document import Bar, Bars, DotGroup, Dots
+    from features.report.document import Bar, Bars, Dots
 
 #: Told apart by people with any colour vision (Okabe and Ito), and by shape.
 _COLOURS = ("#0072b2", "#b3261e", "#009e73", "#8a6d00", "#7f4f9e", "#555555")
@@ -44,11 +46,13 @@ def bar_svgs(block: Bars) -> list[str]:
 
 def _bar(bar: Bar, start: float, end: float, zero: float) -> str:
     left, width = min(start, end), max(abs(end - start), _THINNEST)
-    colour = {"total": "sum", "unsure": "unsure"}.get(bar.tone, "up" if bar.end >= bar.start else "down")
+    colour = {"total": "sum", "unsure": "unsure", "range": "range"}.get(
+        bar.tone, "up" if bar.end >= bar.start else "down"
+    )
     return (
         '<svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        f'<line class="zero" x1="{zero}" x2="{zero}" y1="0" y2="10" stroke-width="0.3"/>'
-        f'<rect class="{colour}" x="{left}" y="1.5" width="{width:.2f}" height="7"/></svg>'
+        f'<rect class="{colour}" x="{left}" y="1.5" width="{width:.2f}" height="7"/>'
+        f'<line class="zero" x1="{zero}" x2="{zero}" y1="0" y2="10" stroke-width="0.3"/></svg>'
     )
 
 
@@ -95,6 +99,26 @@ def dots_svg(block: Dots) -> str:
         anchor = "start" if x < _LEFT + 20 else "end" if x > _RIGHT - 20 else "middle"
         parts.append(f'<text x="{x:.1f}" y="{_BOTTOM + 16}" text-anchor="{anchor}">{escape(text)}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def key_svgs(block: Dots) -> list[tuple[str, str]]:
+    """Draw the mark of each group for the key of a scatter plot.
+
+    Parameters
+    ----------
+    block : Dots
+
+    Returns
+    -------
+    list of (str, str)
+        Label and SVG.
+    """
+    centre = DotGroup("", (0.0,), (0.0,))
+    found = []
+    for position, group in enumerate(block.groups):
+        mark = _marks(centre, float, float, position)
+        found.append((group.label, f'<svg viewBox="-3.5 -3.5 7 7" aria-hidden="true">{mark}</svg>'))
+    return found
 
 
 def _marks(group: DotGroup, across: Callable[[float], float], down: Callable[[float], float], position: int) -> str:

@@ -1,18 +1,21 @@
 "use strict";
-// Sorts by a click on a column's name, searches in all rows, and shows 100 rows at a time.
+// Sorts by a click on a column's name, searches in all rows, and shows 25 rows at a time.
 for (const box of document.querySelectorAll(".sorted")) {
   const body = box.querySelector("tbody"), search = box.querySelector("input"), status = box.querySelector("[role=status]");
   const [back, on] = box.querySelectorAll(".controls button"), heads = [...box.querySelectorAll("thead th")];
   const rows = [...body.rows].map(row => ({ row, text: row.textContent.toLowerCase() }));
-  const pageRows = 100;
+  const pageRows = 25, count = number => number.toLocaleString("en");
   let shown = rows, first = 0;
   const key = (row, column) => row.cells[column].dataset.k ?? row.cells[column].textContent;
+  // On a narrow screen each row is a card, whose cells carry the names of their columns.
+  const names = heads.map(head => head.textContent);
+  const named = row => { [...row.cells].slice(1).forEach((cell, i) => { cell.dataset.label = names[i + 1]; }); return row; };
   const draw = () => {
-    body.replaceChildren(...shown.slice(first, first + pageRows).map(r => r.row));
+    body.replaceChildren(...shown.slice(first, first + pageRows).map(r => named(r.row)));
     back.disabled = first === 0;
     on.disabled = first + pageRows >= shown.length;
     const last = Math.min(first + pageRows, shown.length);
-    status.textContent = shown.length ? `${first + 1} to ${last} of ${shown.length}` : "none found";
+    status.textContent = shown.length ? `rows ${count(first + 1)} to ${count(last)} of ${count(shown.length)}` : "none found";
   };
   const find = () => {
     const wanted = search.value.trim().toLowerCase();

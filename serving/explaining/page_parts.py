@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.report.document import Document
+from features.report.document import Document, Paragraph
+from training.explaining.stability import RefitFindings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from features.report.document import Section
+    from features.report.document import Block, Section
     from serving.explaining.explained_cohort import ExplainedCohort
+    from training.explaining.stability import Stability
 
 SCHEMA_VERSION = 1
 USE = (
@@ -66,4 +68,45 @@ def model_line(explained: ExplainedCohort) -> str:
     return (
         f"Model {record.model_name} {record.model_version}: {ENDPOINTS[record.endpoint]}, learned from "
         f"{record.cohort.patients:,} patients of {record.cohort.name}"
+    )
+
+
+def stability(explained: ExplainedCohort) -> dict[str, Stability]:
+    """Tell how stable each column was over the refits of the training, by name.
+
+    Parameters
+    ----------
+    explained : ExplainedCohort
+
+    Returns
+    -------
+    dict of str to Stability
+        Empty where the model does not tell.
+    """
+    found = explained.record.refits
+    return {c.name: c for c in found.columns} if isinstance(found, RefitFindings) else {}
+
+
+def stability_told(explained: ExplainedCohort) -> Iterator[Block]:
+    """Say what stability was judged by, or that nobody knows.
+
+    Parameters
+    ----------
+    explained : ExplainedCohort
+
+    Yields
+    ------
+    Block
+    """
+    found = explained.record.refits
+    if isinstance(found, RefitFindings):
+        yield Paragraph(
+            f"The ranges are those of {found.refits} refits on parts of the training cohort. Parts of one cohort "
+            "overlap, so another cohort may differ by more."
+        )
+        return
+    yield Paragraph(
+        "How stable these contributions are is not known: this model was trained with too few refits, by an older "
+        "adcr, or from the literature alone.",
+        "warning",
     )

@@ -7,25 +7,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.biomarkers import biomarker_of
-from features.feature_table import encode
+from features.cohort import NO_ADC
+from features.core_biomarkers import CORE_LABELS
 from features.report.document import Bar, Bars, Document, Paragraph, Section, Table
 from features.report.words import share
-from serving.explaining.page_parts import document, model_line
+from serving.adc_ranking import FEWEST_COMPARABLE, HYPOTHESIS, rank
+from serving.explaining.like_patients import LikePatients
+from serving.explaining.page_parts import document, model_line, stability
 from serving.explaining.plausible_values import unmeasured_ranges
+from serving.patients import Patients
 from serving.reasons import finding_text, value_words
-from serving.scores import score
+from serving.shift import SEPARATOR
 from training.explaining.knowledge import cited_sources, expected_direction
-from training.report.of_explanation import sources_table
+from training.report.of_knowledge import sources_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pandas as pd
+    from typing import Any
 
     from features.report.document import Block
     from serving.explaining.explained_cohort import ExplainedCohort, Floats
+    from serving.explaining.plausible_values import UnmeasuredRange
 
 _MOST_STEPS, _MOST_UNMEASURED = 12, 15
+#: Half a patient in a hundred: what moves the probability by less is told as a count.
+_LEAST_WIDTH, _NOTHING = 0.005, 0.001
+#: A position among fewer others says nothing.
+_FEWEST_OTHERS = 5
+_TREATMENT = {"adc": "the ADC", "setting": "the setting"}
 #: Scores nearer than this in log-odds count as alike.
 _ALIKE = 0.5
 #: Contributions below this are left to the last bar.
@@ -47,13 +56,14 @@ def patient_document(explained: ExplainedCohort, row: int) -> Document:
     """
     scores = explained.scores.iloc[row]
     parts = (
-        Section("reasons", "What the probability is made of", tuple(_waterfall(explained, row))),
-        Section("literature", "What is known of each reason", tuple(_literature(explained, row))),
-        Section("missing", "What is missing, and what it could change", tuple(_missing(explained, row))),
+        Section("reasons", "What the probability is made of", (*_outside(explained, row), *_waterfall(explained, row))),
+        Section("missing", "Measure next: what is missing, and what it could change", tuple(_missing(explained, row))),
         Section("drugs", "By ADC", tuple(_drugs(explained, row))),
         Section("others", "Among other patients", tuple(_others(explained, row))),
+        Section("literature", "What is known of each reason", tuple(_literature(explained, row))),
     )
-    title = f"Patient {scores['patient_id']} on {scores['adc']}"
+    drug = "without an ADC" if scores["adc"] == NO_ADC else f"on {scores['adc']}"
+    title = f"Patient {scores['patient_id']} {drug}"
     return document(explained, title, f"{model_line(explained)}.", _headline(explained, row), parts)
 
 
@@ -64,7 +74,7 @@ def _headline(explained: ExplainedCohort, row: int) -> Iterator[tuple[str, str]]
     yield "band", str(scores["risk_band"])
     lower = int((explained.log_odds < explained.log_odds[row]).sum())
     others = len(explained.log_odds) - 1
-    if others:
+    if others >= _FEWEST_OTHERS:
         yield "position in the file", f"higher than {lower:,} of {others:,} others ({lower / others:.0%})"
 
 
@@ -75,14 +85,34 @@ def _chosen(explained: ExplainedCohort, row: int) -> list[int]:
     return [int(j) for j in order if abs(shap[j]) >= _LEAST]
 
 
+def _outside(explained: ExplainedCohort, row: int) -> Iterator[Block]:
+    """Name what the model has never seen, before anything is made of it."""
+    names = [n for n in str(explained.scores["outside_training_range"].iloc[row] or "").split(SEPARATOR) if n]
+    columns = {c.name: j for j, c in enumerate(explained.schema.columns)}
+    told = []
+    for name in names:
+        if name in columns:
+            j = columns[name]
+            told.append(finding_text(explained.schema.columns[j], float(explained.matrix[row, j])))
+        else:
+            told.append(f"{_TREATMENT[name]} {explained.cohort.patients[name].iloc[row]}")
+    if told:
+        yield Paragraph(
+            f"Outside all that the model has seen in training: {'; '.join(told)}. It extrapolates here.", "warning"
+        )
+
+
 def _waterfall(explained: ExplainedCohort, row: int) -> Iterator[Block]:
     shap: list[float] = explained.shap[row].tolist()
     columns, at = explained.schema.columns, explained.base
+    unstable = {name for name, found in stability(explained).items() if not found.stable}
     bars = [Bar("The model's average", f"{at:+.2f}", 0.0, at, _probability(explained, at), "total")]
     chosen = _chosen(explained, row)
     for j in chosen:
         words = finding_text(columns[j], float(explained.matrix[row, j]))
-        bars.append(Bar(words, f"{shap[j]:+.2f}", at, at + shap[j], _probability(explained, at + shap[j])))
+        doubt = columns[j].name in unstable
+        detail = _probability(explained, at + shap[j]) + (", unstable" if doubt else "")
+        bars.append(Bar(words, f"{shap[j]:+.2f}", at, at + shap[j], detail, "unsure" if doubt else "step"))
         at += shap[j]
     rest = float(explained.log_odds[row]) - at
     left = len(columns) - len(chosen)
@@ -93,9 +123,11 @@ def _waterfall(explained: ExplainedCohort, row: int) -> Iterator[Block]:
     bars.append(Bar("This patient", f"{total:+.2f}", 0.0, total, _probability(explained, total), "total"))
     told = "; ".join(f"{b.label} {b.amount}" for b in bars[1:4])
     caption = (
-        "Each bar starts where the one above ends and moves the log-odds of response; below each label the probability "
-        "reached. Correlated biomarkers share credit."
+        "Each bar starts where the one above ends and moves the log-odds of response, blue up and red down; below each "
+        "label the probability reached. Correlated biomarkers share credit."
     )
+    if any(b.tone == "unsure" for b in bars):
+        caption += " Grey, unstable: refits of the training disagree on the biomarker's direction."
     yield Bars(caption, f"Largest contributions: {told}.", ("reason", "", "log-odds"), tuple(bars))
 
 
@@ -135,56 +167,80 @@ def _literature(explained: ExplainedCohort, row: int) -> Iterator[Block]:
 
 def _missing(explained: ExplainedCohort, row: int) -> Iterator[Block]:
     scores = explained.scores.iloc[row]
-    for name, told in (("missing_core_biomarkers", "Core biomarkers not measured"),
-                       ("outside_training_range", "Outside all that the model has seen")):  # fmt: skip
-        if scores[name]:
-            yield Paragraph(f"{told}: {scores[name]}.", "warning")
-    ranges = unmeasured_ranges(explained.bundle, explained.matrix[row])
+    if scores["missing_core_biomarkers"]:
+        core = [CORE_LABELS[name] for name in str(scores["missing_core_biomarkers"]).split(SEPARATOR)]
+        yield Paragraph(f"Core biomarkers not measured: {'; '.join(core)}.", "warning")
+    like = LikePatients(explained.schema, str(scores["adc"]), explained.record.endpoint)
+    ranges = unmeasured_ranges(explained.bundle, explained.matrix[row], like)
     if not ranges:
         yield Paragraph("Every biomarker that the model uses is measured.", "good")
         return
+    rows = [r for r in ranges if r.width >= _LEAST_WIDTH][:_MOST_UNMEASURED]
+    if rows:
+        yield _tornado(explained, rows, float(scores["response_probability"]))
+    left = ranges[len(rows) :]
+    if left:
+        more = "further " if rows else ""
+        kind = "biomarker" if len(left) == 1 else "biomarkers"
+        least = f"by {left[0].width:.3f} at most" if left[0].width >= _NOTHING else "by less than 0.001"
+        yield Paragraph(f"{len(left)} {more}unmeasured {kind} could move it {least}.")
+
+
+def _tornado(explained: ExplainedCohort, rows: list[UnmeasuredRange], now: float) -> Bars:
     columns = {c.name: c for c in explained.schema.columns}
-    bars, rows = [], ranges[:_MOST_UNMEASURED]
+    bars = []
     for r in rows:
         column = columns[r.name]
         detail = (
             f"{r.lowest:.3f} at {value_words(column, r.lowest_at)}, {r.highest:.3f} at "
             f"{value_words(column, r.highest_at)}"
         )
-        bars.append(Bar(column.label, f"{r.width:.3f}", r.lowest, r.highest, detail, "unsure"))
+        bars.append(Bar(column.label, f"{r.width:.3f}", r.lowest - now, r.highest - now, detail, "range"))
     caption = (
-        "Measure next: the probability over plausible values of each unmeasured biomarker (first to ninety-ninth "
-        "percentile, or every level, of the training patients), all else as it is."
+        f"How far the probability could move from {now:.3f} (the line) if one more biomarker were measured, all else "
+        "as it is. Values are plausible that training patients had (first to ninety-ninth percentile, or any level) "
+        "and that simulated patients have who resemble this one in the biomarkers that go along with it."
     )
     told = f"Widest: {bars[0].label}, {bars[0].detail}."
-    yield Bars(caption, told, ("not measured", "from 0", "width"), tuple(bars))
-    if len(ranges) > len(rows):
-        yield Paragraph(f"{len(ranges) - len(rows)} further unmeasured biomarkers could change it by less.")
+    return Bars(caption, told, ("not measured", "down and up", "width"), tuple(bars))
 
 
 def _drugs(explained: ExplainedCohort, row: int) -> Iterator[Block]:
-    record = explained.record
-    patient: pd.DataFrame = explained.cohort.patients.iloc[[row]]
-    own = str(explained.scores["adc"].iloc[row])
-    rows = []
-    for adc in sorted({*record.cohort.adcs, own}):
-        other = patient.assign(adc=adc)
-        found = score(explained.bundle, other, encode(other, record.schema), top_reasons=0).table.iloc[0]
-        seen = record.cohort.adcs.get(adc, 0)
-        rows.append(
-            (
-                f"{adc} (in the file)" if adc == own else adc,
-                f"{found['response_probability']:.3f}",
-                f"{found['probability_low']:.3f} to {found['probability_high']:.3f}" if seen else "no support",
-                f"{seen:,}",
-            )
-        )
+    record, scores = explained.record, explained.scores.iloc[row]
+    own = str(scores["adc"])
+    names = sorted({*record.cohort.adcs, own})
+    found = rank(explained.bundle, Patients.of(explained.cohort.patients.iloc[[row]]), names)
+    rows = [_drug_row(explained, row, name, found) for name in names]
     yield Paragraph(
         "The same patient with another ADC, by the model. Patients on different ADCs differ in more than the drug, so "
         "these numbers do not say which drug is better for this patient.",
         "warning",
     )
-    yield Table("Probability by ADC.", ("ADC", "probability", "95% interval", "training patients on it"), tuple(rows))
+    caption = (
+        f"Probability by ADC; none is given where fewer than {FEWEST_COMPARABLE} training patients of this HER2 class "
+        "had the ADC."
+    )
+    yield Table(caption, ("ADC", "probability", "95% interval", "training patients on it"), tuple(rows))
+    if len(names) > 1:
+        why = found["adc_ranking_abstains"][0].as_py()
+        yield Paragraph(
+            f"No ADC is ranked first: {why}."
+            if why
+            else f"Highest, with an interval apart: {found['adc_ranked_first'][0].as_py()}; {HYPOTHESIS}."
+        )
+
+
+def _drug_row(explained: ExplainedCohort, row: int, name: str, found: dict[str, Any]) -> tuple[str, ...]:
+    scores, seen = explained.scores.iloc[row], f"{explained.record.cohort.adcs.get(name, 0):,}"
+    if name == str(scores["adc"]):
+        low, high = scores["probability_low"], scores["probability_high"]
+        return (f"{name} (in the file)", f"{scores['response_probability']:.3f}", f"{low:.3f} to {high:.3f}", seen)
+    p, low, high = (
+        found[f"{part}_{name}"][0].as_py() for part in ("probability", "probability_low", "probability_high")
+    )
+    if p is None:
+        return (name, "not given", "-", seen)
+    return (name, f"{p:.3f}", f"{low:.3f} to {high:.3f}", seen)
 
 
 def _others(explained: ExplainedCohort, row: int) -> Iterator[Block]:

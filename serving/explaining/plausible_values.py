@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.feature_schema import FeatureColumn
+    from serving.explaining.like_patients import LikePatients
     from training.bundle_schema import TrainingRange
     from training.model_bundle import ModelBundle
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Values tried between the first and the ninety-ninth percentile of a number.
 _TRIED = 15
+#: Of the patients who resemble one: a level that fewer have is not plausible, nor is a number beyond this share.
+_RARE = 0.01
+_FEWEST_ALIKE = 50
 
 
 class UnmeasuredRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +39,7 @@ class UnmeasuredRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.highest - self.lowest
 
 
-def unmeasured_ranges(bundle: ModelBundle, patient: Floats) -> list[UnmeasuredRange]:
+def unmeasured_ranges(bundle: ModelBundle, patient: Floats, like: LikePatients | None = None) -> list[UnmeasuredRange]:
     """Range of a patient's probability over the plausible values of each biomarker that was not measured.
 
     Parameters
@@ -43,6 +47,8 @@ def unmeasured_ranges(bundle: ModelBundle, patient: Floats) -> list[UnmeasuredRa
     bundle : ModelBundle
     patient : numpy.ndarray of shape (n_columns,)
         Encoded; NaN is not measured.
+    like : LikePatients, optional
+        Tells which values go with what was measured of the patient.
 
     Returns
     -------
@@ -52,7 +58,8 @@ def unmeasured_ranges(bundle: ModelBundle, patient: Floats) -> list[UnmeasuredRa
     tried: list[tuple[int, float]] = []
     for j, column in enumerate(bundle.record.schema.columns):
         if np.isnan(patient[j]) and column.source in ("biomarker", "extra"):
-            values = plausible_values(column, bundle.record.training_ranges.get(column.name))
+            alike = like.values(patient, j) if like else np.empty(0)
+            values = plausible_values(column, bundle.record.training_ranges.get(column.name), alike)
             tried += [(j, value) for value in values if len(values) > 1]
     if not tried:
         return []
@@ -76,24 +83,31 @@ def unmeasured_ranges(bundle: ModelBundle, patient: Floats) -> list[UnmeasuredRa
     return sorted(found, key=lambda r: (-r.width, r.name))
 
 
-def plausible_values(column: FeatureColumn, seen: TrainingRange | None) -> list[float]:
-    """Values of a column that training patients had.
+def plausible_values(column: FeatureColumn, seen: TrainingRange | None, alike: Floats | None = None) -> list[float]:
+    """Values of a column that training patients had, and that go with what else is known of the patient.
 
     Parameters
     ----------
     column : FeatureColumn
     seen : TrainingRange or None
+    alike : numpy.ndarray of shape (n_values,), optional
+        Values of patients who resemble the patient; too few, or none within what training patients had, narrow nothing.
 
     Returns
     -------
     list of float
         Encoded; empty where nothing is known of it.
     """
-    if column.levels:
+    alike = np.empty(0) if alike is None or len(alike) < _FEWEST_ALIKE else alike
+    if column.levels or column.kind == "binary":
         counts = seen.level_counts if seen else {}
-        return [float(i) for i, level in enumerate(column.levels) if counts.get(level)]
-    if column.kind == "binary":
-        return [0.0, 1.0]
+        had = [float(i) for i, level in enumerate(column.levels) if counts.get(level)] if column.levels else [0.0, 1.0]
+        return [v for v in had if np.mean(alike == v) >= _RARE] or had if len(alike) else had
     if seen is None or seen.p01 is None or seen.p99 is None or seen.p01 == seen.p99:
         return []
-    return [float(v) for v in np.linspace(seen.p01, seen.p99, _TRIED)]
+    low, high = seen.p01, seen.p99
+    if len(alike):
+        least, most = (float(v) for v in np.quantile(alike, [_RARE, 1 - _RARE]))
+        if max(low, least) < min(high, most):
+            low, high = max(low, least), min(high, most)
+    return [float(v) for v in np.linspace(low, high, _TRIED)]

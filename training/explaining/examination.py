@@ -34,7 +34,8 @@ class Examination:
     sizes : numpy.ndarray of shape (n_columns,)
         Mean absolute contribution.
     changes : numpy.ndarray of shape (n_columns, n_drugs)
-        Learned change of the log-odds from low to high value; NaN where it is not told.
+        Learned change of the log-odds from low to high value; NaN where it is not told. Properties of the drug: the
+        change over all patients, the same for each drug.
     rows : tuple of int
         Held-out patients by their position in the cohort; empty where none were tried.
     rises : numpy.ndarray of shape (n_groups, n_rows)
@@ -82,6 +83,7 @@ class Examiner:
         self.sample, self.adc, self.drugs = full[rows], table.adc[rows], np.unique(table.adc)
         self.groups = column_groups(table.schema)
         self._steps = np.array([high - low for low, high in map(ends, table.schema.columns, full.T)])
+        self._of_drug = {j for j, c in enumerate(table.schema.columns) if c.source == "adc_profile"}
         self._seed = seed
 
     def examine(self, candidate: Candidate, held_out: TrainingTable | None = None) -> Examination:
@@ -107,6 +109,11 @@ class Examiner:
     def _changes(self, shap: Floats) -> Floats:
         changes = np.full((shap.shape[1], len(self.drugs)), np.nan)
         for j in range(shap.shape[1]):
+            if j in self._of_drug:
+                # What tells drugs apart is the same in all patients on one: its slope is that over all patients.
+                slope = slope_of(*_known(self.sample[:, j], shap[:, j]))
+                changes[j] = np.nan if slope is None else slope * self._steps[j]
+                continue
             for d, drug in enumerate(self.drugs):
                 own = (self.adc == drug) & np.isfinite(self.sample[:, j])
                 slope = slope_of(self.sample[own, j], shap[own, j])
@@ -132,6 +139,11 @@ class Examiner:
         log_odds = model.classifier.decision_function(np.concatenate(tried)).reshape(len(tried), -1)
         losses = log_losses(table.outcome, log_odds)
         return np.asarray(losses[1:].reshape(len(self.groups), _DEALS, -1).mean(axis=1) - losses[0])
+
+
+def _known(values: Floats, shap: Floats) -> tuple[Floats, Floats]:
+    known = np.isfinite(values)
+    return values[known], shap[known]
 
 
 def _dealt_within(adc: Any, random: np.random.Generator) -> Integers:

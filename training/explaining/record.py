@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from training.explaining.blocks import Block, correlated_blocks
+from training.explaining.interactions import Interaction, strongest_interactions
 from training.explaining.knowledge import KnownEffect, against_knowledge
 from training.explaining.learned_effects import learned_effects
 from training.explaining.mechanism_steps import StepInfluence, step_influences
-from training.explaining.refits import Ablation, DrugDifference, Refits, Stability
+from training.explaining.refits import Ablation, Refits
+from training.explaining.stability import DrugDifference, Stability
 
 if TYPE_CHECKING:
     from features.feature_schema import FeatureSchema
@@ -34,6 +36,8 @@ class ExplanationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     stability : tuple of Stability
     drug_differences : tuple of DrugDifference
     ablation : tuple of Ablation
+    interactions : tuple of Interaction
+        Of the final model.
     """
 
     known: tuple[KnownEffect, ...]
@@ -43,10 +47,11 @@ class ExplanationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     stability: tuple[Stability, ...]
     drug_differences: tuple[DrugDifference, ...]
     ablation: tuple[Ablation, ...]
+    interactions: tuple[Interaction, ...] = ()
 
 
 def explanation_record(
-    table: TrainingTable, schema: FeatureSchema, shap: Floats, refits: Refits, held_out: HeldOut
+    table: TrainingTable, schema: FeatureSchema, shap: Floats, refits: Refits, held_out: HeldOut, model_text: str
 ) -> ExplanationRecord:
     """Sum up what a final model and its refits say.
 
@@ -59,6 +64,8 @@ def explanation_record(
         Contributions of the final model.
     refits : Refits
     held_out : HeldOut
+    model_text : str
+        Trees of the final model.
 
     Returns
     -------
@@ -73,4 +80,5 @@ def explanation_record(
         stability=refits.stability(),
         drug_differences=refits.drug_differences(),
         ablation=refits.ablation(held_out),
+        interactions=strongest_interactions(schema, model_text, matrix),
     )

@@ -17,6 +17,7 @@ from training.bootstrap import interval_of
 from training.estimate import Estimate
 from training.explaining.examination import Examination, Examiner
 from training.explaining.learned_effects import NEGLIGIBLE
+from training.explaining.stability import DrugDifference, RefitFindings, Stability
 from training.metrics import weighted_mean
 
 if TYPE_CHECKING:
@@ -26,43 +27,6 @@ if TYPE_CHECKING:
 
 #: Fewer refits tell no interval.
 FEWEST_REFITS = 5
-
-
-class Stability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One column over refits on parts of the cohort.
-
-    Attributes
-    ----------
-    size : Estimate
-        Mean absolute contribution, log-odds; the median refit with the range of 95% of them.
-    rank : Estimate
-        Place among the columns, 1 the largest.
-    change : Estimate or None
-        Learned change of the log-odds from low to high value; None for categories.
-    """
-
-    name: str
-    label: str
-    size: Estimate
-    rank: Estimate
-    change: Estimate | None
-
-    @property
-    def stable(self) -> bool:
-        """Whether nearly all refits give it the same direction."""
-        return self.change is None or self.change.excludes_zero
-
-
-class DrugDifference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A biomarker that works differently by drug: learned change on one ADC less that on another, over refits."""
-
-    name: str
-    label: str
-    adc: str
-    other: str
-    change: float
-    change_other: float
-    difference: Estimate
 
 
 class Ablation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,7 +83,9 @@ class Refits:
             return ()
         sizes, changes = np.array([f.sizes for f in self._found]), np.array([f.changes for f in self._found])
         ranks = (-sizes).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable") + 1.0
-        pooled = np.nansum(changes * self._weights(), axis=2)
+        # A drug on which a column tells nothing has no say; it must not draw the mean towards zero.
+        weights = self._weights() * np.isfinite(changes)
+        pooled = np.nansum(changes * self._weights(), axis=2) / np.maximum(weights.sum(axis=2), 1e-12)
         found = []
         for j, column in enumerate(self.table.schema.columns):
             known = column.kind != "categorical" and bool(np.isfinite(changes[:, j]).any())
@@ -160,6 +126,16 @@ class Refits:
                     )
                 )
         return tuple(sorted(found, key=lambda d: (-(d.difference.value or 0.0), d.name)))
+
+    def findings(self) -> RefitFindings | None:
+        """Sum up what is kept with the model; None with fewer than FEWEST_REFITS.
+
+        Returns
+        -------
+        RefitFindings or None
+        """
+        stability = self.stability()
+        return RefitFindings(self.count, stability, self.drug_differences()).rounded() if stability else None
 
     def ablation(self, held_out: HeldOut) -> tuple[Ablation, ...]:
         """Rise of the held-out log loss without each group, with the interval of the paired difference.

@@ -1,12 +1,12 @@
-"""What a report says of explanations: steps, blocks, the table against the catalogue, stability, ablation."""
+"""What a report says of explanations: steps, blocks, stability, ablation, interactions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.report.document import Bar, Bars, Figure, Paragraph, Section, Series, SortableTable, Table
-from training.explaining.knowledge import cited_sources
-from training.explaining.learned_effects import NEGLIGIBLE
+from features.report.document import Bar, Bars, Figure, Paragraph, Section, Series, Table
+from training.explaining.interactions import LEAST
+from training.report.of_knowledge import knowledge_blocks, knowledge_sources
 from training.report.words import estimate
 
 if TYPE_CHECKING:
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from features.report.document import Block
     from training.explaining.blocks import Block as CorrelatedBlock
-    from training.explaining.knowledge import KnownEffect
+    from training.explaining.interactions import Interaction
     from training.explaining.mechanism_steps import StepInfluence
     from training.explaining.record import ExplanationRecord
-    from training.explaining.refits import Stability
+    from training.explaining.stability import DrugDifference, Stability
 
-_MOST_BARS, _MOST_ROWS, _MOST_DIFFERENCES = 15, 30, 10
-#: Shown beside a verdict on a sign that training held the model to.
-HELD_MARK = "held"
+_MOST_BARS, _MOST_ROWS, _MOST_DIFFERENCES, _MOST_PAIRS = 15, 30, 10, 8
+#: Rank correlation from which an interaction has a simple pattern.
+_CLEAR_WAY = 0.3
 
 
 def explanation_sections(found: ExplanationRecord) -> tuple[Section, ...]:
@@ -38,9 +38,16 @@ def explanation_sections(found: ExplanationRecord) -> tuple[Section, ...]:
     return (
         Section("explanation", "What the model builds on", tuple(_builds_on(found))),
         Section("steps", "Where along the ADC's way", (steps_bars(found.steps), *_ablation(found))),
-        Section("drug-differences", "Where the drugs differ", tuple(_differences(found))),
-        Section("knowledge", "Against what is known", tuple(knowledge_blocks(found.known, sortable=False))),
+        Section("drug-differences", "Where the drugs differ", tuple(differences_blocks(found.drug_differences))),
+        Section("interactions", "What acts together", tuple(interaction_blocks(found.interactions))),
+        Section("knowledge", "Against what is known", tuple(_knowledge(found))),
     )
+
+
+def _knowledge(found: ExplanationRecord) -> Iterator[Block]:
+    unstable = {s.name for s in found.stability if not s.stable}
+    yield from knowledge_blocks(found.known, sortable=False, unstable=unstable)
+    yield from knowledge_sources(found.known)
 
 
 def _builds_on(found: ExplanationRecord) -> Iterator[Block]:
@@ -63,7 +70,7 @@ def _builds_on(found: ExplanationRecord) -> Iterator[Block]:
             estimate(s.size),
             f"{s.rank.value:.0f} ({s.rank.low:.0f} to {s.rank.high:.0f})",
             estimate(s.change, signed=True) if s.change else "-",
-            "stable" if s.stable else "unstable",
+            "-" if s.change is None else "stable" if s.stable else "unstable",
         )
         for s in shown[:_MOST_ROWS]
     )
@@ -138,7 +145,10 @@ def _ablation(found: ExplanationRecord) -> Iterator[Block]:
         return
     needed = [a for a in found.ablation if a.loss.excludes_zero and (a.loss.value or 0) > 0]
     told = ", ".join(f"{a.label} {estimate(a.loss, digits=3, signed=True)}" for a in needed) or "none"
-    yield Paragraph(f"Held-out log loss rises clearly without: {told}.")
+    yield Paragraph(
+        f"Held-out log loss rises clearly where the values of these are dealt out anew: {told}. The model is not "
+        "refitted without them: this tells what this model relies on, not what another one could do without."
+    )
     values = [a.loss for a in found.ablation]
     series = Series(
         "",
@@ -161,8 +171,18 @@ def _ablation(found: ExplanationRecord) -> Iterator[Block]:
     )
 
 
-def _differences(found: ExplanationRecord) -> Iterator[Block]:
-    if not found.drug_differences:
+def differences_blocks(differences: tuple[DrugDifference, ...]) -> Iterator[Block]:
+    """List the biomarkers that work differently by drug, as the refits of a training agree.
+
+    Parameters
+    ----------
+    differences : tuple of DrugDifference
+
+    Yields
+    ------
+    Block
+    """
+    if not differences:
         yield Paragraph("No biomarker clearly works differently by drug, or there are not several drugs to compare.")
         return
     rows = tuple(
@@ -172,73 +192,50 @@ def _differences(found: ExplanationRecord) -> Iterator[Block]:
             f"{d.other} {d.change_other:+.2f}",
             estimate(d.difference, signed=True),
         )
-        for d in found.drug_differences[:_MOST_DIFFERENCES]
+        for d in differences[:_MOST_DIFFERENCES]
     )
     caption = (
-        "Interactions of biomarker and drug: learned change of the log-odds from low to high value where it is highest "
-        "and lowest, and the difference with the range of 95% of the refits."
+        "Interactions of biomarker and drug in the training cohort: learned change of the log-odds from low to high "
+        "value where it is highest and lowest, and the difference with the range of 95% of the training's refits."
     )
     yield Table(caption, ("", "higher on", "lower on", "difference"), rows)
 
 
-def knowledge_blocks(known: tuple[KnownEffect, ...], *, sortable: bool) -> Iterator[Block]:
-    """Set learned directions beside the catalogue's, with sources: the table that a paper would print.
+def interaction_blocks(found: tuple[Interaction, ...]) -> Iterator[Block]:
+    """List the pairs of columns that the model reads together: those with the drug first, then the others.
 
     Parameters
     ----------
-    known : tuple of KnownEffect
-    sortable : bool
-        Whether the page may hold a script.
+    found : tuple of Interaction
 
     Yields
     ------
     Block
     """
-    clear = [k for k in known if k.verdict in ("agrees", "disagrees")]
-    free = [k for k in clear if not k.held]
+    if not found:
+        yield Paragraph("The model adds its columns up: no two of them move the scores together.")
+        return
     yield Paragraph(
-        f"Of {len(clear)} directions that the catalogue knows and the model shows, "
-        f"{sum(k.verdict == 'agrees' for k in clear)} agree. Of the {len(free)} that training did not hold to their "
-        f"sign, {sum(k.verdict == 'agrees' for k in free)} agree; only these are evidence, and the model starts from "
-        "the same literature unless it was trained with --no-prior."
+        "What two columns move together, beyond what each moves alone: the mean absolute SHAP interaction value, in "
+        "log-odds. It was not tested over refits; small ones may be chance."
     )
-    against = [k for k in known if k.verdict == "disagrees"]
-    if against:
-        told = "; ".join(f"{k.effect.label} on {k.effect.adc} ({k.effect.change:+.2f})" for k in against[:5])
-        yield Paragraph(f"Against the catalogue: {told}.", "warning")
-    head = ("biomarker", "ADC", "learned", "known", "support", "verdict", "sources")
-    caption = (
-        "Learned: change of the log-odds from the low to the high tenth of the values (from no to yes), by the slope "
-        f"of the contributions; below {NEGLIGIBLE:g} no clear effect. Known: what more of the measure does to response "
-        f"on the ADC's route. {HELD_MARK}: training held the model to this sign."
-    )
-    rows = tuple(_knowledge_row(k, digits=6 if sortable else 2) for k in known)
-    yield SortableTable(caption, head, rows, rounded=(2,)) if sortable else Table(caption, head, rows)
-    yield from sources_table(cited_sources(dict.fromkeys(k.effect.name for k in clear)))
+    titles = {
+        True: ("Biomarker and property of the drug.", "with the property, more of it"),
+        False: ("Two biomarkers.", "response likelier where"),
+    }
+    for with_drug, (title, way) in titles.items():
+        pairs = [f for f in found if f.with_drug == with_drug]
+        rows = tuple((f.label, f.other_label, f"{f.size:.2f}", _way(f)) for f in pairs[:_MOST_PAIRS])
+        if rows:
+            left = f" {len(pairs) - len(rows)} smaller ones are not shown." if len(pairs) > len(rows) else ""
+            yield Table(title + left, ("", "with", "log-odds", way), rows, numeric=False)
+        else:
+            yield Paragraph(f"{title[:-1]}: none of {LEAST:g} or more.")
 
 
-def _knowledge_row(known: KnownEffect, *, digits: int) -> tuple[str, ...]:
-    verdict = f"{known.verdict} ({HELD_MARK})" if known.held and known.verdict == "agrees" else known.verdict
-    expected = f"{known.expected}, given {known.condition}" if known.condition else known.expected
-    effect = known.effect
-    support = known.support if known.support != "none" else ""
-    sources = ", ".join(known.citations)
-    return (effect.label, effect.adc, f"{effect.change:+.{digits}f}", expected, support, verdict, sources)
-
-
-def sources_table(sources: tuple[str, ...]) -> tuple[Block, ...]:
-    """List sources by their short names.
-
-    Parameters
-    ----------
-    sources : tuple of str
-        As `features.sources.spelled_out` gives them.
-
-    Returns
-    -------
-    tuple of Block
-    """
-    if not sources:
-        return ()
-    rows = tuple((name, text.strip()) for name, _, text in (source.partition(":") for source in sources))
-    return (Table("Sources by the short names above.", ("source", "reference"), rows, numeric=False),)
+def _way(found: Interaction) -> str:
+    if found.same_way is None or abs(found.same_way) < _CLEAR_WAY:
+        return "no simple pattern"
+    if found.with_drug:
+        return "helps more or harms less" if found.same_way > 0 else "harms more or helps less"
+    return "both are high or both low" if found.same_way > 0 else "one is high, the other low"
