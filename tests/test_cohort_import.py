@@ -259,6 +259,6 @@ def test_every_rule_has_a_code_of_its_own_and_a_mend_where_something_must_be_don
     assert sum(isinstance(value, Rule) for value in vars(fault_rules).values()) == len(RULES)
     for code, rule in RULES.items():
         assert rule.code == code
-        assert rule.what.endswith((".", "{hint}"))
+        assert rule.what.endswith((".", "{hint}", "{why}"))
         if rule.severity in ("reject", "quarantine"):
             assert rule.mend
