@@ -120,7 +120,7 @@ def import_(
             expression_scale=expression_scale,
         )
     click.echo("\n".join(filter(None, [summarise(imported).to_text(), status_line(imported)])))
-    click.echo(f"wrote {output}")
+    click.echo(f"wrote {output}, and {output.name}.import.json beside it")
 
 
 @cohort.command(short_help="Put cohort files together, every clash named")

@@ -102,5 +102,6 @@ def test_an_import_reports_and_writes_a_cohort_file(file: Path, capsys: pytest.C
     output = file.with_name("cohort.parquet")
     code, out, _ = called(capsys, "import", file, "-o", output)
     assert code == 0
-    assert out.endswith(f"wrote {output}\n")
+    assert out.endswith(f"wrote {output}, and cohort.parquet.import.json beside it\n")
+    assert output.with_name("cohort.parquet.import.json").is_file()
     assert called(capsys, "check", output)[0] == 0
