@@ -24,6 +24,10 @@ class ModelFirst(click.Command):
         return rest
 
 
+#: Parameter of glibc's mallopt, and the bytes from which an array gets memory of its own.
+_MMAP_THRESHOLD, _LARGE_ARRAY = -3, 4_000_000
+
+
 @click.command()
 @click.argument("file")
 @click.option(
@@ -164,13 +168,18 @@ def score(
 
 
 def _spare_memory() -> None:
-    """Let Arrow take memory from the system, which gets back what a batch no longer needs; its own pools keep it."""
+    """Let Arrow and the C library give back to the system what a batch no longer needs; their own pools keep it."""
+    import contextlib
+    import ctypes
     import os
 
     import pyarrow
 
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    # glibc raises this threshold by itself, up to arrays as large as a batch, which then stay with the process.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_ARRAY)
 
 
 @click.command(cls=ModelFirst)
