@@ -352,7 +352,7 @@ NOTHING_KNOWN = Rule(
 SHIPPED_MAPPING = Rule(
     "COH144",
     "flag",
-    "no file names the study; read by the shipped mapping {mapping}, all of whose columns are there.",
+    "its names leave doubts, so it is read by the shipped mapping {mapping}, all of whose columns are there.",
     "Name another with --map.",
 )
 POST_TREATMENT_KEPT = Rule(

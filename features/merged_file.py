@@ -113,14 +113,20 @@ def _is_of(record: dict[str, Any], cohort: Cohort) -> bool:
     return isinstance(output, dict) and output.get("sha256") == cohort.source.sha256
 
 
+def _entries(record: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Entries of a list of the record, which anyone may have edited."""
+    told = record.get(key)
+    return [entry for entry in told if isinstance(entry, dict)] if isinstance(told, list) else []
+
+
 def _as_imported(cohort: Cohort, record: dict[str, Any]) -> Cohort:
     """Name the columns of a file of `adcr cohort import` by those of its source."""
     if not _is_of(record, cohort):
         return cohort
     read_from = {
-        entry["column"]: (str(entry["read_from"]), entry["how"])
-        for entry in record.get("columns", ())
-        if isinstance(entry, dict) and {"column", "read_from", "how"} <= set(entry)
+        str(entry["column"]): (str(entry["read_from"]), entry["how"])
+        for entry in _entries(record, "columns")
+        if {"column", "read_from", "how"} <= set(entry)
     }
     columns = tuple(
         replace(c, name=read_from[c.column_id][0], how=read_from[c.column_id][1]) if c.column_id in read_from else c
@@ -131,8 +137,7 @@ def _as_imported(cohort: Cohort, record: dict[str, Any]) -> Cohort:
 
 def _compared(record: dict[str, Any]) -> list[Fault]:
     """Take what an import counted of HER2 status; in the file, statuses filled in from the assays look stated."""
-    of_record = (entry for entry in record.get("faults", ()) if isinstance(entry, dict))
-    found = [entry for entry in of_record if entry.get("code") == rules.STATUS_COMPARED.code]
+    found = [entry for entry in _entries(record, "faults") if entry.get("code") == rules.STATUS_COMPARED.code]
     try:
         return [msgspec.convert(entry, Fault) for entry in found]
     except msgspec.ValidationError:
@@ -142,8 +147,8 @@ def _compared(record: dict[str, Any]) -> list[Fault]:
 def _stated(cohort: Cohort, record: dict[str, Any]) -> dict[str, str]:
     """Tell what z-scores refer to by the record; where its cohorts differ nothing is stated."""
     found: dict[str, set[str]] = {}
-    for entry in record.get("references", ()) if _is_of(record, cohort) else ():
-        if isinstance(entry, dict) and entry.get("population") not in (None, UNKNOWN):
+    for entry in _entries(record, "references") if _is_of(record, cohort) else ():
+        if entry.get("population") not in (None, UNKNOWN):
             found.setdefault(str(entry.get("column")), set()).add(str(entry["population"]))
     return {column: populations.pop() for column, populations in found.items() if len(populations) == 1}
 

@@ -104,8 +104,9 @@ def stated_status(cohort: Cohort) -> StatedStatus | None:
         does not state was filled in from its assays; else by the patients as they are.
     """
     for fault in cohort.faults:
-        if fault.code == rules.STATUS_COMPARED.code:
-            both, agree, stated, computed = (int(n.replace(",", "")) for n in _COUNT.findall(fault.what)[:4])
+        counts = [int(n.replace(",", "")) for n in _COUNT.findall(fault.what)]
+        if fault.code == rules.STATUS_COMPARED.code and len(counts) == 4:
+            both, agree, stated, computed = counts
             return StatedStatus(both, agree, stated, computed)
     patients = cohort.patients
     read_as = {c.how for c in cohort.columns if c.column_id == "her2_status"}

@@ -515,9 +515,12 @@ def test_a_shipped_mapping_is_found_by_its_columns_where_nothing_names_the_study
     cohort = read_cohort(study)
     assert values_of(cohort, "er_status") == {"A": 0.0, "B": 1.0}
     assert told(cohort, "COH144") == [
-        "study: no file names the study; read by the shipped mapping brca_metabric, all of whose columns are there. "
-        "Name another with --map."
+        "study: its names leave doubts, so it is read by the shipped mapping brca_metabric, all of whose columns are "
+        "there. Name another with --map."
     ]
+    # Without a column that means the same as another, its own names are followed and none of its columns is lost.
+    (study / "data_clinical_patient.txt").write_text(patients.replace("ER_IHC", "KI67_PERCENT"))
+    assert told(read_cohort(study), "COH144") == []
 
 
 def test_ids_that_the_files_of_a_study_do_not_share_are_told(study: Path, tmp_path: Path) -> None:

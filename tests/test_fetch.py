@@ -582,7 +582,9 @@ def ispy2_files() -> dict[str, bytes]:
     bodies = {}
     for part, path in enumerate(entry.files):
         patients = range(part * PATIENTS, (part + 1) * PATIENTS)
-        facts = {"patient id": lambda i: i, "arm": lambda i: "T-DM1 + Pertuzumab" if i % 2 else "Paclitaxel"}
+        # Of one arm the series has two spellings.
+        arms = ("Paclitaxel + AMG 386", "T-DM1 + Pertuzumab", "Paclitaxel + AMG-386", "T-DM1 + Pertuzumab")
+        facts = {"patient id": lambda i: i, "arm": lambda i, arms=arms: arms[i % 4]}
         facts |= {"pcr": lambda i: i % 3 % 2, "her2": lambda i: i % 2, "hr": lambda i: i % 5 % 2, "mp": lambda _: 0}
         rows = [("!Series_geo_accession", ["GSE194040"]), ("!Sample_title", [f"sample {i}" for i in patients])]
         rows += [("!Sample_characteristics_ch1", [f"{k}: {fact(i)}" for i in patients]) for k, fact in facts.items()]

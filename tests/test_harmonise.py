@@ -197,6 +197,20 @@ def test_a_merge_takes_the_count_of_stated_statuses_from_the_import(tmp_path: Pa
     assert section["blocks"][0]["rows"][0][:3] == ["a", "2", "1 (50%)"]
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [5, [1], [{"code": "COH142"}], [{"code": "COH142", "severity": "flag", "what": "nothing counted", "mend": ""}]],
+)
+def test_a_record_that_was_tampered_with_is_not_followed(tmp_path: Path, faults: Any) -> None:
+    table(0, 40, 0.3, her2_ihc="2+").to_csv(tmp_path / "a.csv", index=False)
+    table(100, 40, 0.3).to_csv(tmp_path / "b.csv", index=False)
+    output = {"sha256": read_cohort(tmp_path / "a.csv").source.sha256}
+    (tmp_path / "a.csv.import.json").write_text(
+        json.dumps({"output": output, "faults": faults, "columns": 5, "references": 5})
+    )
+    assert merge_files([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "m.csv")
+
+
 def test_differences_between_cohorts_are_the_textbook_ones() -> None:
     a = pd.DataFrame({"til_percent": [10.0, 20.0, 30.0] * 5, "her2_ihc": ["0", "1+", "1+"] * 5})
     b = pd.DataFrame({"til_percent": [20.0, 30.0, 40.0] * 5, "her2_ihc": ["3+", "1+", "1+"] * 5})

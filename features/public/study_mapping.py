@@ -1,16 +1,23 @@
-"""The shipped mapping of a cBioPortal study: by the study's id, else by its columns where no file names the study."""
+"""The shipped mapping of a cBioPortal study: by the study's id, else by its columns where their names leave doubts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from features import fault_rules as rules
+from features.columns.column_matching import match_columns
+from features.faults import FaultLog
 from features.mapping_file import TableMapping, load_mapping, shipped_mappings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from features.cohort import Fault
+
+#: Faults of names that a mapping settles.
+_DOUBTS = frozenset({rules.AMBIGUOUS_NAME.code, rules.SAME_MEASURE_TWICE.code})
 
 
 def shipped_for(study: str, columns: Sequence[str]) -> tuple[TableMapping, list[Fault]]:
@@ -32,6 +39,11 @@ def shipped_for(study: str, columns: Sequence[str]) -> tuple[TableMapping, list[
     """
     if study in shipped_mappings():
         return load_mapping(study), []
+    log = FaultLog(np.array([], dtype=np.int64))
+    match_columns(columns, None, log)
+    if not any(fault.code in _DOUBTS for fault in log.rejections()):
+        # Its own names say enough; a mapping would leave columns unused that it does not know.
+        return TableMapping(columns={}), []
     fitting = [name for name, mapping in _of_studies().items() if _sources(mapping) <= set(columns)]
     if len(fitting) != 1:
         return TableMapping(columns={}), []
