@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from training.bundle_record import bundle_record
 from training.candidates import Boosted, Tuning, candidate_makers
 from training.checks.before_training import check_before_training
 from training.cross_validation import CandidateResult, cross_validate
+from training.explaining.left_out import fitted_without, groups_to_leave_out
 from training.explaining.record import ExplanationRecord, explanation_record
 from training.explaining.refits import Refits
 from training.explanations import Influence, influences
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.cohort import Cohort
+    from features.feature_schema import FeatureSchema
     from training.baselines import Candidate
     from training.bundle_schema import Calibration
     from training.cohort_prior import CohortPrior
     from training.cross_validation import Progress
+    from training.explaining.refits import Ablation
     from training.literature_use import LiteratureUse
     from training.metrics import Floats
     from training.model_bundle import BundleRecord
@@ -56,6 +59,7 @@ class Plan:
     question: Question = "new-patients"
     optimism: int = RESAMPLES
     ignore: tuple[str, ...] = ()
+    leave_out: bool = False
 
     @property
     def fits(self) -> int:
@@ -258,7 +262,9 @@ class Prepared:
         """Number of fits that progress is counted by."""
         plan = self.plan
         folds = sum(len(np.unique(row)) for row in self.held_out.folds)
-        return plan.candidates * folds + 1 + plan.optimism + plan.curve_fits(self.table.patients)
+        left_out = len(groups_to_leave_out(self.table.schema)) * len(np.unique(self.held_out.folds[0]))
+        curve = plan.curve_fits(self.table.patients)
+        return plan.candidates * folds + 1 + plan.optimism + curve + (left_out if plan.leave_out else 0)
 
 
 def prepare_training(cohort: Cohort, endpoint: Endpoint, plan: Plan, *, extra_features: Sequence[str] = ()) -> Prepared:
@@ -352,10 +358,31 @@ def train_prepared(
         prior=prepared.prior,
         curve=curve,
         shap=shap,
-        explanation=explanation_record(table, final.schema_, shap, refits, prepared.held_out, final.model_text_),
+        explanation=explanation_record(
+            table,
+            final.schema_,
+            shap,
+            refits,
+            prepared.held_out,
+            final.model_text_,
+            left_out=_left_out(prepared, candidates[-1], progress),
+        ),
         validation=validation,
         seconds=perf_counter() - started,
     )
+
+
+def _left_out(prepared: Prepared, judged: CandidateResult, progress: Progress | None) -> tuple[Ablation, ...]:
+    """Fit the model anew without each mechanism step and core biomarker, where that was asked for."""
+    plan, table = prepared.plan, prepared.table
+    if not plan.leave_out or judged.log_odds is None:
+        return ()
+
+    def maker_for(schema: FeatureSchema) -> Callable[[], Candidate]:
+        prior = _prior(replace(table, schema=schema), prepared.endpoint) if plan.prior else None
+        return candidate_makers(plan.seed, prior, plan.tuning)[-1]
+
+    return fitted_without(table, prepared.held_out, judged.log_odds, maker_for, progress=progress)
 
 
 def _validation(
