@@ -31,7 +31,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "cohort": Command("features.cli:cohort", "Check, import, simulate and describe cohort files"),
-    "catalogue": Command("features.cli:catalogue", "Look up biomarkers, ADCs and published trial results"),
+    "catalogue": Command("features.catalogue_cli:catalogue", "Look up biomarkers, ADCs and published trial results"),
     "prior": Command("training.prior_cli:prior", "Build and show the literature prior that training starts from"),
     "train": Command("training.cli:train", "Train, validate and track models of ADC response"),
     "compare": Command("training.cli:compare", "Print the tracked runs of an experiment side by side"),
@@ -115,10 +115,13 @@ def _run(name: str, arguments: list[str]) -> int:
 
     from features.orderly_end import ending_orderly
 
+    called = f"adcr {name}"
     module, _, attribute = COMMANDS[name].target.partition(":")
     try:
         with ending_orderly():
             command: click.Command = getattr(import_module(module), attribute)
+            if isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
+                called = f"adcr {name} {arguments[0]}"
             # Without standalone mode, click returns the code of `context.exit(2)` where it would otherwise raise.
             code = command.main(arguments, prog_name=f"adcr {name}", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -127,16 +130,21 @@ def _run(name: str, arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away (`adcr ... | head`): no error of the user's.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, SystemExit):
+        # Where Click meets the closed pipe first it asks for the program's end; nothing else of ours does.
+        return _reader_gone()
     except (Exception, KeyboardInterrupt) as error:
         code, line = _told(error)
         if not line:
             raise
-        sys.stderr.write(f"adcr {name}: {line}\n")
+        sys.stderr.write(f"{called}: {line.removeprefix(f'{called}: ')}\n")
         return code
+
+
+def _reader_gone() -> int:
+    """Exit code where the reader of our output went away (`adcr ... | head`): no error of the user's."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _told(error: BaseException) -> tuple[int, str]:

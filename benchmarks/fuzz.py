@@ -2,6 +2,7 @@
 
     make fuzz                                    3,000 cohort files, 1,000 mappings, 400 catalogues, 2,000 bundles
     python -m benchmarks.fuzz --cohorts 300      one kind alone
+    python -m benchmarks.fuzz --seed 10000       other files
 
 Seeds are fixed: equal numbers give equal files. A finding is a traceback, a row that is lost, a file that takes longer
 than `SLOWEST` seconds, a bundle that ends this process, or one that gives other scores under the same version. Each is
@@ -71,7 +72,7 @@ def _late(_number: int, _frame: object) -> None:
     raise Finding(f"took longer than {SLOWEST:g} seconds")
 
 
-def tried(name: str, number: int, attempt: Callable[[random.Random], str], *, seed: int = 0) -> list[str]:
+def tried(name: str, number: int, attempt: Callable[[random.Random], str], *, seed: int) -> list[str]:
     """Try a number of mutations of one kind; print what became of them, and give the findings."""
     signal.signal(signal.SIGALRM, _late)
     became: Counter[str] = Counter()
@@ -96,7 +97,7 @@ def _refused(error: AdcrError) -> str:
     return "refused"
 
 
-def cohorts(folder: Path, number: int) -> list[str]:
+def cohorts(folder: Path, number: int, seed: int) -> list[str]:
     """Mutate cohort files of every format; rows in are rows read, put aside or merged."""
     wholes = []
     for suffix in (".csv", ".tsv", ".csv.gz", ".parquet", ".xlsx"):
@@ -115,7 +116,7 @@ def cohorts(folder: Path, number: int) -> list[str]:
             raise Finding("rows were lost")
         return "read"
 
-    return tried("cohort files", number, attempt)
+    return tried("cohort files", number, attempt, seed=seed)
 
 
 _MAPPING = b"""[columns]
@@ -171,7 +172,7 @@ def _other_text(draw: random.Random) -> bytes:
     return '"'.join(parts).encode()
 
 
-def mappings(folder: Path, number: int) -> list[str]:
+def mappings(folder: Path, number: int, seed: int) -> list[str]:
     """Mutate a mapping file and read a table by it."""
     table, path = folder / "foreign.csv", folder / "mapping.toml"
     table.write_text(_TABLE, encoding="utf-8")
@@ -184,10 +185,10 @@ def mappings(folder: Path, number: int) -> list[str]:
             return _refused(error)
         return "read"
 
-    return tried("mapping files", number, attempt)
+    return tried("mapping files", number, attempt, seed=seed)
 
 
-def catalogues(folder: Path, number: int) -> list[str]:
+def catalogues(folder: Path, number: int, seed: int) -> list[str]:
     """Mutate the catalogue's own files."""
     from importlib.resources import files
 
@@ -204,14 +205,14 @@ def catalogues(folder: Path, number: int) -> list[str]:
             return _refused(error)
         return "read"
 
-    return tried("catalogue files", number, attempt)
+    return tried("catalogue files", number, attempt, seed=seed)
 
 
-def bundles(folder: Path, number: int, model: Path | None) -> list[str]:
+def bundles(folder: Path, number: int, seed: int, model: Path | None) -> list[str]:
     """Mutate a model: as a broken copy would be, and with its hashes made to fit, as one from a stranger may be."""
     from benchmarks.fuzz_bundles import BundleTrials
 
-    return BundleTrials(folder, model).run(number)
+    return BundleTrials(folder, model).run(number, seed)
 
 
 def main() -> int:
@@ -221,6 +222,7 @@ def main() -> int:
     for name in usual:
         parser.add_argument(f"--{name}", type=int, metavar="N")
     parser.add_argument("--model", type=Path, help="Folder of the bundle to mutate (default: one is trained).")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="Seed of the first file of each kind.")
     chosen = parser.parse_args()
     named = {name: getattr(chosen, name) for name in usual}
     numbers = usual if all(n is None for n in named.values()) else {k: n or 0 for k, n in named.items()}
@@ -230,9 +232,9 @@ def main() -> int:
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         for kind in (cohorts, mappings, catalogues):
             if numbers[kind.__name__]:
-                findings += kind(folder, numbers[kind.__name__])
+                findings += kind(folder, numbers[kind.__name__], chosen.seed)
         if numbers["bundles"]:
-            findings += bundles(folder, numbers["bundles"], chosen.model)
+            findings += bundles(folder, numbers["bundles"], chosen.seed, chosen.model)
     for finding in findings:
         print(finding, file=sys.stderr)
     return 1 if findings else 0

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.fuzz import Finding, _refused, mutated, tried
+from benchmarks.small_model import small_model
 from features.errors import AdcrError
 from serving import model_trial
 from serving.row_scores import score_rows
@@ -53,12 +54,12 @@ class BundleTrials:
         lightgbm_alone()
         read_trees(self.original.model_text)
 
-    def run(self, number: int) -> list[str]:
+    def run(self, number: int, seed: int) -> list[str]:
         """Try broken copies, then models whose hashes fit."""
         part = number // 4
-        found = tried("broken bundles", part, self._broken)
-        found += tried("resealed records", part, self._resealed_record, seed=part)
-        return found + tried("resealed trees", number - 2 * part, self._resealed, seed=2 * part)
+        found = tried("broken bundles", part, self._broken, seed=seed)
+        found += tried("resealed records", part, self._resealed_record, seed=seed + part)
+        return found + tried("resealed trees", number - 2 * part, self._resealed, seed=seed + 2 * part)
 
     def _broken(self, draw: random.Random) -> str:
         at = draw.choice((MODEL_FILE, RECORD_FILE))
@@ -207,11 +208,7 @@ def _forked_trial(request: TrialRequest) -> str:
 
 
 def _trained(folder: Path) -> Path:
-    from features.synthetic.cohort import simulate_cohort
-    from training.model_bundle import write_bundle
-    from training.train import train
-
     started = time.perf_counter()
-    result = train(simulate_cohort(patients=200, seed=1).cohort, "objective_response", folds=2, repeats=1, prior=False)
+    model = small_model(folder / "model")
     print(f"trained a model to mutate in {time.perf_counter() - started:.0f} s")
-    return write_bundle(folder / "model", result.record, result.model_text)
+    return model

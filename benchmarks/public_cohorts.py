@@ -55,7 +55,7 @@ def msk(folder: Path, output: Path, adc: str) -> Cohort:
 
 
 def by_class(folder: Path, place: Path) -> pd.DataFrame:
-    """Predicted response by cohort, ADC and HER2 class, with the share of each class."""
+    """Predicted response by cohort, ADC and HER2 class of patients with IHC, with the share of each class."""
     rows = []
     for name, read in (("TCGA", tcga), ("MSK", msk)):
         for adc in ADCS:
@@ -66,7 +66,9 @@ def by_class(folder: Path, place: Path) -> pd.DataFrame:
             )
             assert scored == 0
             found = pd.read_csv(scores).set_index("patient_id")["response_probability"]
-            her2 = cohort.patients.set_index("patient_id")["her2_class"]
+            # Without IHC only a positive ISH tells the class: with such patients, positive ones would be too many.
+            tested = cohort.patients[cohort.patients["her2_ihc"].notna()]
+            her2 = tested.set_index("patient_id")["her2_class"]
             known = her2.isin(CLASSES).sum()
             for level in CLASSES:
                 own = found[her2[her2 == level].index]
@@ -123,7 +125,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
         table = by_class(folder, Path(temporary))
-        print("Predicted objective response by the literature alone, as if treated (mean, quartiles)")
+        print("Predicted objective response by the literature, as if treated, of patients with IHC (mean, quartiles)")
         for row in table.itertuples():
             print(
                 f"  {row.cohort:<5}{row.adc:<7}{row.her2:<9}{row.patients:>5} ({row.share:.0%})  "

@@ -187,7 +187,7 @@ def prepare_data(folder: Path, rows: int) -> None:
 
 
 def prepare_model(folder: Path) -> None:
-    """Train a bundle of 300 trees, and the same trees as an MLflow model that takes the encoded columns."""
+    """Train a bundle of 300 trees, and an MLflow model of as many that takes the same file."""
     if (folder / "bundle").exists():
         return
     import lightgbm
@@ -224,17 +224,24 @@ def prepare_model(folder: Path) -> None:
         cohort=msgspec.structs.replace(base.cohort, kind="measured", adcs={"T-DM1": 10_000, "T-DXd": 10_000}),
     )
     write_bundle(folder / "bundle", seal(record, text), text)
-    _write_mlflow(folder, matrix, outcome)
+    _write_mlflow(folder, patients, outcome)
 
 
-def _write_mlflow(folder: Path, matrix: Any, outcome: Any) -> None:
+def _write_mlflow(folder: Path, patients: Any, outcome: Any) -> None:
+    """Write the scikit-learn pipeline that takes the same file: texts to codes, then as many such trees."""
     import mlflow.sklearn
     from lightgbm import LGBMClassifier
+    from sklearn.compose import make_column_transformer
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer
+    from sklearn.preprocessing import OrdinalEncoder
 
+    texts = [name for name in patients if patients[name].dtype == "str" and name != "patient_id"]
+    numbers = [name for name in patients if name not in (*texts, "patient_id")]
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    columns = make_column_transformer((codes, texts), ("passthrough", numbers))
     classifier = LGBMClassifier(n_estimators=TREES, num_leaves=LEAVES, max_depth=6, verbose=-1, n_jobs=2)
-    pipeline = make_pipeline(FunctionTransformer(), classifier).fit(matrix, outcome)
+    pipeline = make_pipeline(columns, classifier)
+    pipeline.fit(patients, outcome, lgbmclassifier__categorical_feature=list(range(len(texts))))
     kept = {"pip_requirements": ["lightgbm", "scikit-learn"], "serialization_format": "cloudpickle"}
     mlflow.sklearn.save_model(pipeline, folder / "mlflow", **kept)
 
@@ -347,22 +354,11 @@ def shap_tree_explainer(folder: Path, rows: int) -> None:
     _tell_peak()
 
 
-def _encoded_csv(folder: Path, rows: int) -> Path:
-    """Write the encoded columns, which are all that an MLflow model of a pipeline can read; once."""
-    from pyarrow import csv, table
-
-    path = folder / f"{rows}.encoded.csv"
-    if not path.exists():
-        matrix = _encoded(folder, rows)
-        csv.write_csv(table(list(matrix.T), names=list(_bundle(folder).record.schema.names)), path)
-    return path
-
-
 def mlflow_models_predict(folder: Path, rows: int) -> None:
     """`mlflow models predict`, CSV to JSON."""
     script = Path(sys.executable).with_name("mlflow")
     command = [str(script), "models", "predict", "-m", str(folder / "mlflow"), "--env-manager", "local"]
-    paths = ["-i", str(_encoded_csv(folder, rows)), "-o", str(folder / "out.json"), "-t", "csv"]
+    paths = ["-i", str(folder / f"{rows}.csv"), "-o", str(folder / "out.json"), "-t", "csv"]
     environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true"}
     subprocess.run([*command, *paths], check=True, capture_output=True, env=environment)
     _tell_peak()
@@ -374,7 +370,7 @@ def mlflow_pyfunc(folder: Path, rows: int) -> None:
     import mlflow.pyfunc
     import pandas as pd
 
-    frame = pd.read_csv(_encoded_csv(folder, rows))
+    frame = pd.read_csv(folder / f"{rows}.csv")
     model = mlflow.pyfunc.load_model(str(folder / "mlflow"))
     pd.DataFrame({"score": model.predict(frame)}).to_parquet(folder / "pyfunc.parquet")
     _tell_peak()

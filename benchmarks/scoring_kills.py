@@ -2,21 +2,20 @@
 
     python -m benchmarks.scoring_kills --kills 200
 
-Never may a score file be there that is not whole, and the last one must be that of the undisturbed run to the byte.
+Never may a score file be there that is not whole, and the last one must be that of the undisturbed run to the byte;
+nothing else may be left behind. The moments are drawn evenly over the life of a run, its loading of libraries too.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import random
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.kills import Kills, digest, kill_until_done, life, require
 from benchmarks.scoring import prepare_data, prepare_model
 
 _RUN = """
@@ -32,7 +31,7 @@ score_file(ScoringTask(file, bundle, out, block_bytes=200_000, resume=True))
 
 
 def main() -> None:
-    """Kill as often as asked for, over as many runs as that takes."""
+    """Kill as often as asked for, over as many runs as that takes; half of them each for CSV and Parquet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--rows", type=int, default=15_000)
@@ -43,50 +42,37 @@ def main() -> None:
         folder = Path(place)
         prepare_model(folder)
         prepare_data(folder, options.rows)
-        for suffix in ("csv", "parquet"):
-            kills = finished = 0
-            expected = _left_alone(folder, options.rows, suffix)
-            while kills < options.kills // 2:
-                killed = _killed_until_done(folder, options.rows, suffix, expected, draw)
-                kills, finished = kills + killed, finished + 1
-            print(f"{suffix}: {kills} kills over {finished} runs, every one byte-identical, no partial file")
+        for suffix, number in (("csv", options.kills - options.kills // 2), ("parquet", options.kills // 2)):
+            kills = _killed(folder, options.rows, suffix, number, draw)
+            print(f"{suffix}: {kills.told()}; every one byte-identical, no partial file", flush=True)
 
 
-def _command(folder: Path, rows: int, out: Path) -> list[str]:
-    return [sys.executable, "-c", _RUN, str(folder / f"{rows}.csv"), str(folder / "bundle"), str(out)]
+def _killed(folder: Path, rows: int, suffix: str, number: int, draw: random.Random) -> Kills:
+    places = folder / suffix
+    places.mkdir()
+    alone, out = places / f"alone.{suffix}", places / f"out.{suffix}"
 
+    def start(to: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", _RUN, str(folder / f"{rows}.csv"), str(folder / "bundle"), str(to)]
+        )
 
-def _left_alone(folder: Path, rows: int, suffix: str) -> str:
-    out = folder / f"alone.{suffix}"
-    subprocess.run(_command(folder, rows, out), check=True)
-    return _digest(out)
+    # Once for the caches of a first run, once for the time.
+    life(lambda: start(alone))
+    kills = Kills(life(lambda: start(alone)))
+    expected, files = digest(alone.read_bytes()), len(list(places.iterdir()))
 
+    def look() -> None:
+        require(not out.exists() or digest(out.read_bytes()) == expected, f"{out.name} differs after {kills.number}")
 
-def _killed_until_done(folder: Path, rows: int, suffix: str, expected: str, draw: random.Random) -> int:
-    out = folder / f"out.{suffix}"
-    for path in (out, out.with_suffix(".manifest.json")):
-        path.unlink(missing_ok=True)
-    kills = 0
-    while True:
-        run = subprocess.Popen(_command(folder, rows, out))
-        # Most of a run's first half second is spent on loading libraries.
-        deadline = time.monotonic() + draw.uniform(0.3, 3.0)
-        while run.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        if run.poll() is None:
-            run.send_signal(signal.SIGKILL)
-        code = run.wait()
-        if out.exists() and _digest(out) != expected:
-            raise SystemExit(f"{out.name} differs after {kills} kills")
-        if code == 0:
-            return kills
-        if code != -signal.SIGKILL:
-            raise SystemExit(f"a run ended with {code}")
-        kills += 1
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    while kills.number < number:
+        kill_until_done(lambda: start(out), kills, draw, look)
+        require(out.exists(), "a run ended without scores")
+        left = {path.name for path in places.iterdir()}
+        require(len(left) == 2 * files, f"something is left behind: {sorted(left)}")
+        for path in places.glob("out.*"):
+            path.unlink()
+    return kills
 
 
 if __name__ == "__main__":

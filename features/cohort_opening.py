@@ -40,6 +40,7 @@ def open_cohort(
     encoding: str | None = None,
     extra: Sequence[str] = (),
     threads: int | None = None,
+    skim: bool = False,
     batch_rows: int = BATCH_ROWS,
     block_bytes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -56,6 +57,9 @@ def open_cohort(
         Columns outside the catalogue to read as well.
     threads : int, optional
         By default as many as there are processors.
+    skim : bool
+        Look at columns of numbers in the first block alone; reading the rows then raises `NotNumbers` where a later
+        one holds something else.
     batch_rows, block_bytes : int, optional
         How much is read at once; changes no value.
     progress : callable, optional
@@ -84,10 +88,10 @@ def open_cohort(
 
     with _hashing(path, source) as hashed:
         try:
-            known = survey(table, plans, threads=workers, progress=tell)
+            known = survey(table, plans, threads=workers, skim=skim, progress=tell)
         except NotPlain:
             table = table.as_careful()  # type: ignore[attr-defined]
-            known = survey(table, plans, threads=workers, progress=tell)
+            known = survey(table, plans, threads=workers, skim=skim, progress=tell)
     caps = Limits.from_environment(Limits.of_streams())
     check_shape(table.name, rows=known.rows, columns=len(table.columns), limits=caps)
     kind = origin_kind(known.marks, log)

@@ -29,13 +29,13 @@ from features.tables.blocks import NotNumbers, slices
 from features.tables.table_blocks import BATCH_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from features.cohort import ColumnMatch, Fault
     from features.columns.column_matching import ColumnPlan
-    from features.tables.blocks import Block, TableBlocks
+    from features.tables.blocks import Block, CellKind, TableBlocks
     from features.tables.text_table import TextTable
 
 
@@ -114,13 +114,24 @@ class CohortStream:
             yield block
 
     def read(self, block: Block) -> list[CohortBatch]:
-        """Validate the rows of a block, at most `batch_rows` of them at once."""
+        """Validate the rows of a block, at most `batch_rows` of them at once.
+
+        Raises
+        ------
+        NotNumbers
+            The file was skimmed, and a column of numbers holds something else: survey it, and read it from its
+            beginning.
+        """
         kinds = self.known.kinds(self.plans)
         kinds |= dict.fromkeys(self._extra_positions().values(), "text")
         try:
             table = block.table(kinds)
         except NotNumbers:
+            if self.known.skimmed:
+                raise
             table = block.text()
+        if self.known.skimmed and len(table):
+            _require_numbers(table, kinds)
         return [self._read(part) for part in slices(table, self.batch_rows)]
 
     def matches(self, derived: dict[str, tuple[str, ...]]) -> tuple[ColumnMatch, ...]:
@@ -178,6 +189,13 @@ class CohortStream:
                     log.faults.append(self.known.differing[row])
                     log.quarantined[position] = True
         return merged
+
+
+def _require_numbers(table: TextTable, kinds: Mapping[int, CellKind]) -> None:
+    for position, kind in kinds.items():
+        cells = table.cells[position]
+        if kind == "number" and (cells is None or not pa.types.is_floating(cells.type)):
+            raise NotNumbers
 
 
 def _read_columns(

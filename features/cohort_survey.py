@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,8 @@ class Survey:
         Rows whose patient and ADC stand elsewhere with other values.
     notes : tuple of Fault
         Of the whole file: duplicates merged.
+    skimmed : bool
+        Columns of numbers were looked at in the first block alone, where they held nothing else.
     """
 
     rows: int
@@ -61,6 +64,7 @@ class Survey:
     merged: NDArray[np.int64]
     differing: dict[int, Fault]
     notes: tuple[Fault, ...]
+    skimmed: bool = False
 
     def kinds(self, plans: Sequence[ColumnPlan]) -> dict[int, CellKind]:
         """How each column is best read, now that it is known what it holds."""
@@ -101,6 +105,7 @@ def survey(
     plans: Sequence[ColumnPlan],
     *,
     threads: int,
+    skim: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Survey:
     """Read a file once for what needs the whole of it.
@@ -110,6 +115,9 @@ def survey(
     source : TableBlocks
     plans : sequence of ColumnPlan
     threads : int
+    skim : bool
+        Take it that columns of numbers hold nothing else where the first block says so, which saves reading most of
+        the file; whoever reads the rows must start anew, without skimming, where that proves wrong.
     progress : callable, optional
         Called with the bytes that have been read so far.
 
@@ -127,9 +135,13 @@ def survey(
     by_target = {plan.target: plan for plan in plans}
     with HashStore() as store:
         whole = _Part(0)
-        for part, done in in_order(
-            lambda item: (_survey_block(item[0], by_target), item[1]), _counted(source), threads=threads
-        ):
+        items = iter(_counted(source))
+        first = [(_survey_block(block, by_target, numbers=True), done) for block, done in islice(items, 1)]
+        numbers = not skim or any(part.facts for part, _ in first)
+        others = in_order(
+            lambda item: (_survey_block(item[0], by_target, numbers=numbers), item[1]), items, threads=threads
+        )
+        for part, done in chain(first, others):
             store.add(part.hashes)
             whole = _joined(whole, part)
             if progress:
@@ -145,7 +157,7 @@ def survey(
     if again or len(repeated):
         facts |= _look_again(source, by_target, again, repeated, suspects, threads)
     merged, differing, notes = _settle(suspects, plans)
-    return Survey(whole.rows, whole.marks, facts, merged, differing, notes)
+    return Survey(whole.rows, whole.marks, facts, merged, differing, notes, skimmed=not numbers)
 
 
 def _counted(source: TableBlocks) -> Iterable[tuple[Block, int]]:
@@ -167,11 +179,12 @@ def _joined(whole: _Part, part: _Part) -> _Part:
     return whole
 
 
-def _survey_block(block: Block, by_target: dict[str, ColumnPlan]) -> _Part:
+def _survey_block(block: Block, by_target: dict[str, ColumnPlan], *, numbers: bool) -> _Part:
     chosen = [
         plan
         for plan in by_target.values()
-        if plan.position is not None and (plan.target in ("patient_id", ORIGIN_COLUMN) or _is_number(plan))
+        if plan.position is not None
+        and (plan.target in ("patient_id", ORIGIN_COLUMN) or (numbers and _is_number(plan)))
     ]
     try:
         table = block.table({plan.position: cell_kind(plan) for plan in chosen if plan.position is not None})

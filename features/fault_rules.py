@@ -338,6 +338,39 @@ EXPRESSION_READ = Rule(
     "{number:expression measure} read from {file} for {patients:patient}; z-scores {reference}.",
 )
 
+STATUS_COMPARED = Rule(
+    "COH142",
+    "normalised",
+    "known as stated and from IHC or ISH by ASCO/CAP in {both:row}: {agree:,} agree, {stated:,} positive only as "
+    "stated, {computed:,} only by the assays; the stated one is kept.",
+)
+NOTHING_KNOWN = Rule(
+    "COH143",
+    "normalised",
+    "{number:row} of {rows:,} without a biomarker in any file of the study, so put aside.",
+)
+SHIPPED_MAPPING = Rule(
+    "COH144",
+    "flag",
+    "no file names the study; read by the shipped mapping {mapping}, all of whose columns are there.",
+    "Name another with --map.",
+)
+POST_TREATMENT_KEPT = Rule(
+    "COH145",
+    "flag",
+    "{number:sample} taken on or after treatment by the study's own word: no baseline.",
+    "Leave out --per sample before you train on it.",
+)
+EXPRESSION_UNREAD = Rule(
+    "COH146", "flag", "no expression was read from {file}: {why}", "Correct it, or take it out of the folder."
+)
+UNKNOWN_IDS = Rule(
+    "COH147", "flag", "{number:id} of {file} not in {other}, and not used.", "Check that both write ids alike."
+)
+ROWS_DIFFER = Rule(
+    "COH148", "flag", "{number:id} of {file} in rows that differ; one of them counts.", "Remove the others."
+)
+
 # --- several cohorts together ----------------------------------------------------------------------------------------
 PATIENT_TWICE = Rule(
     "COH150",

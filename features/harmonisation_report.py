@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from features.biomarkers import measures
 from features.cohort_summary import RESEARCH_USE
 from features.columns.cohort_columns import CONTEXT_LEVELS, OUTCOMES
-from features.faults import by_code
+from features.faults import by_code, listed
 from features.harmonise import origins
 from features.report.document import Document, Figure, Paragraph, Section, Series, Table
 from features.report.words import banner, share
@@ -168,12 +168,18 @@ def _status_section(harmonised: Harmonised) -> Section:
         text = "No cohort states a HER2 status beside the assays that it could be computed from."
         return Section("her2", "HER2 status, stated and computed", (Paragraph(text),))
     rows = tuple(
-        (s.cohort, f"{s.both:,}", share(s.agree, s.both), f"{s.stated_positive:,}", f"{s.computed_positive:,}")
-        for s in harmonised.statuses
+        (name, f"{s.both:,}", share(s.agree, s.both), f"{s.stated_positive:,}", f"{s.computed_positive:,}")
+        for name, s in harmonised.statuses.items()
     )
     head = ("Cohort", "Both known", "Agree", "Positive as stated only", "Positive as computed only")
     caption = "Stated HER2 status beside that of IHC and ISH by ASCO/CAP 2018; where they differ the stated one is kept"
-    return Section("her2", "HER2 status, stated and computed", (Table(caption, head, rows),))
+    blocks: list[Paragraph | Table] = [Table(caption, head, rows)]
+    filled = [name for name, s in harmonised.statuses.items() if s.filled]
+    if filled:
+        blocks.append(
+            Paragraph(f"In {listed(filled)} statuses filled in from the assays are among those that agree.", "warning")
+        )
+    return Section("her2", "HER2 status, stated and computed", tuple(blocks))
 
 
 def _distribution_section(
@@ -202,11 +208,34 @@ def _distribution_section(
                 "warning",
             )
         )
+    selected = [
+        told for pair in zip(harmonised.names, harmonised.cohorts, strict=True) if (told := _too_positive(*pair))
+    ]
+    if selected:
+        blocks.append(
+            Paragraph(
+                "Without IHC only a positive ISH or status tells the HER2 class, so that the share of positive tumours "
+                f"is too high where IHC is missing: {'; '.join(selected)}.",
+                "warning",
+            )
+        )
     blocks.append(Table("Distributions side by side", head, rows, numeric=False))
     shown = [c for c in compared if c.kind == "numeric" and sum(d.known > 0 for d in c.distributions) > 1]
     shown.sort(key=lambda c: not (c.measure in measures() and measures()[c.measure].core))
     blocks += [_figure(c) for c in shown[:_MOST_FIGURES]]
     return Section("distributions", "Distributions side by side", tuple(blocks))
+
+
+def _too_positive(name: str, cohort: Cohort) -> str:
+    """Tell how many tumours without IHC have a HER2 class, where all of these are positive."""
+    patients = cohort.patients
+    if not {"her2_ihc", "her2_class"} <= set(patients):
+        return ""
+    known = patients["her2_class"][patients["her2_ihc"].isna()].dropna()
+    positive = int((patients["her2_class"] == "positive").sum())
+    if known.empty or (known != "positive").any():
+        return ""
+    return f"{name}, {len(known):,} of {positive:,} positive ones without IHC"
 
 
 def _told(kind: str, d: Distribution) -> str:

@@ -22,7 +22,6 @@ from features.column_names import normalise_name
 from features.columns.cohort_columns import ORIGIN_COLUMN
 from features.errors import InputError
 from features.faults import CohortRejectedError, listed
-from features.her2_status import her2_status
 from features.reference_population import (
     POSITIVE,
     references_of,
@@ -31,36 +30,17 @@ from features.reference_population import (
     unlike_references,
     z_columns,
 )
+from features.stated_status import stated_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.cohort import Cohort, Fault
     from features.reference_population import Reference, ReferenceChoice
+    from features.stated_status import StatedStatus
 
 #: Rows that a clash names before it only counts them.
 _NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class StatedStatus:
-    """HER2 status as a cohort states it, beside what IHC and ISH give by ASCO/CAP.
-
-    Attributes
-    ----------
-    cohort : str
-    both : int
-        Patients with a stated status and one that can be computed.
-    agree : int
-    stated_positive, computed_positive : int
-        Of those that disagree, positive as stated, and as computed.
-    """
-
-    cohort: str
-    both: int
-    agree: int
-    stated_positive: int
-    computed_positive: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +56,8 @@ class Harmonised:
     cohorts : tuple of Cohort
     references : tuple of Reference
         Of each z-score in each cohort, as merged.
-    statuses : tuple of StatedStatus
+    statuses : dict of str to StatedStatus
+        By name of each cohort that states a HER2 status beside its assays.
     notes : tuple of str
         What was changed or left out.
     """
@@ -85,7 +66,7 @@ class Harmonised:
     names: tuple[str, ...]
     cohorts: tuple[Cohort, ...]
     references: tuple[Reference, ...]
-    statuses: tuple[StatedStatus, ...]
+    statuses: dict[str, StatedStatus]
     notes: tuple[str, ...]
 
 
@@ -159,7 +140,7 @@ def merge_cohorts(
         names=called,
         cohorts=tuple(cohorts),
         references=references,
-        statuses=tuple(s for c, name in zip(cohorts, called, strict=True) if (s := stated_status(c, name)) is not None),
+        statuses={name: s for c, name in zip(cohorts, called, strict=True) if (s := stated_status(c)) is not None},
         notes=tuple(notes),
     )
 
@@ -259,43 +240,6 @@ def _column_order(parts: Sequence[pd.DataFrame]) -> list[str]:
     met = dict.fromkeys(str(c) for part in parts for c in part.columns)
     known = [note.column for note in column_notes() if note.column in met]
     return [*known, *(c for c in met if c not in set(known))]
-
-
-def stated_status(cohort: Cohort, name: str) -> StatedStatus | None:
-    """Compare the HER2 status that a cohort states with what its assays give.
-
-    Parameters
-    ----------
-    cohort : Cohort
-    name : str
-
-    Returns
-    -------
-    StatedStatus or None
-        None where it states none, or has no assay to compute it from.
-    """
-    stated_as = {c.column_id: c.how for c in cohort.columns}
-    patients = cohort.patients
-    if stated_as.get("her2_status", "derived") == "derived" or not {"her2_ihc", "her2_ish_ratio"} & set(patients):
-        return None
-    empty = pd.Series(np.nan, index=patients.index)
-    ihc = patients.get("her2_ihc", empty.astype(object))
-    computed = her2_status(
-        ihc.astype(object).where(ihc.notna(), None).to_numpy(),
-        patients.get("her2_ish_ratio", empty).to_numpy(),
-        patients.get("erbb2_copy_number", empty).to_numpy(),
-        patients.get("her2_ish_positive", empty).to_numpy(),
-    )
-    stated = patients["her2_status"].to_numpy()
-    both = ~np.isnan(computed) & ~np.isnan(stated)
-    differ = both & (computed != stated)
-    return StatedStatus(
-        cohort=name,
-        both=int(both.sum()),
-        agree=int(both.sum() - differ.sum()),
-        stated_positive=int((differ & (stated == 1.0)).sum()),
-        computed_positive=int((differ & (computed == 1.0)).sum()),
-    )
 
 
 def origins(harmonised: Harmonised) -> tuple[str, ...]:

@@ -25,8 +25,10 @@ from features.tables.text_column import named_group
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-#: No mapping file is larger.
-_LARGEST_BYTES = 1024 * 1024
+#: No mapping file is larger; a reader of TOML takes seconds for a mebibyte of nothing but keys.
+_LARGEST_BYTES = 256 * 1024
+#: Dots in a line, beyond which a key may nest so deep that reading it takes time by the square of its length.
+_MOST_DOTS = 250
 
 
 class ColumnMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"source": "from"}):
@@ -183,7 +185,7 @@ def load_mapping(mapping: str | Path) -> TableMapping:
         raise InputError(f"there is no mapping file '{shown(str(mapping))}'.", where="--map", mend=hint)
     try:
         if path.stat().st_size > _LARGEST_BYTES:
-            raise InputError("a mapping file has at most 1 MiB.", where=path.name, mend="Name the TOML file itself.")
+            raise InputError("a mapping file has at most 256 KiB.", where=path.name, mend="Name the TOML file itself.")
         return _decode(path.read_bytes(), path.name)
     except OSError as error:
         raise InputError(
@@ -192,6 +194,11 @@ def load_mapping(mapping: str | Path) -> TableMapping:
 
 
 def _decode(content: bytes, name: str) -> TableMapping:
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.count(b".") > _MOST_DOTS:
+            raise InputError(
+                f"line {number} has more than {_MOST_DOTS} dots.", where=name, mend="Write it in several lines."
+            )
     try:
         mapping = msgspec.toml.decode(content, type=TableMapping)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

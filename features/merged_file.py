@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from features import fault_rules as rules
+from features.cohort import Fault
 from features.cohort_file import read_cohort
 from features.cohort_writer import check_output, write_cohort_file
 from features.harmonisation_report import harmonisation_document
 from features.harmonise import merge_cohorts
+from features.public.study_archive import unpacked_study
 from features.reference_population import UNKNOWN
 from features.report.files import HTML_FILE, require_free_report, write_report
 from features.tables.table_file import digest
@@ -39,7 +45,7 @@ def merge_files(
     Parameters
     ----------
     files : sequence of pathlib.Path
-        Cohort files or study folders.
+        Cohort files, or studies as folders or archives.
     output : pathlib.Path
         Cohort file to write.
     names : sequence of str, optional
@@ -65,7 +71,9 @@ def merge_files(
     if report:
         require_free_report(report)
     records = [_record(path) for path in files]
-    cohorts = [_as_imported(read_cohort(path), record) for path, record in zip(files, records, strict=True)]
+    with ExitStack() as opened:
+        sources = [opened.enter_context(unpacked_study(path)) for path in files]
+        cohorts = [_as_imported(read_cohort(path), record) for path, record in zip(sources, records, strict=True)]
     merged = merge_cohorts(
         cohorts,
         names=names or None,
@@ -118,7 +126,17 @@ def _as_imported(cohort: Cohort, record: dict[str, Any]) -> Cohort:
         replace(c, name=read_from[c.column_id][0], how=read_from[c.column_id][1]) if c.column_id in read_from else c
         for c in cohort.columns
     )
-    return replace(cohort, columns=columns)
+    return replace(cohort, columns=columns, faults=(*cohort.faults, *_compared(record)))
+
+
+def _compared(record: dict[str, Any]) -> list[Fault]:
+    """Take what an import counted of HER2 status; in the file, statuses filled in from the assays look stated."""
+    of_record = (entry for entry in record.get("faults", ()) if isinstance(entry, dict))
+    found = [entry for entry in of_record if entry.get("code") == rules.STATUS_COMPARED.code]
+    try:
+        return [msgspec.convert(entry, Fault) for entry in found]
+    except msgspec.ValidationError:
+        return []
 
 
 def _stated(cohort: Cohort, record: dict[str, Any]) -> dict[str, str]:

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+#: What the system refuses, in the user's words.
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EACCES: "this folder may not be written to",
-    errno.EPERM: "this folder may not be written to",
+    errno.EACCES: "its folder may not be written to",
+    errno.EPERM: "its folder may not be written to",
     errno.EROFS: "the disk is read-only",
     errno.ENOENT: "its folder does not exist",
     errno.EFBIG: "the file is larger than the disk's limit",
+    errno.EISDIR: "this is a folder",
 }
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class StagedFiles:
@@ -135,8 +138,16 @@ def writing(target: Path) -> Iterator[None]:
         raise OutputError(
             f"cannot be written: {reason}.",
             where=str(target),
-            mend="Nothing was left half written; name another file with -o, or make room.",
+            mend=_mend(code),
         ) from error
+
+
+def _mend(code: int) -> str:
+    if code in _NO_ROOM:
+        return "Nothing was left half written. Make room, or name another file."
+    if code == errno.ENOENT:
+        return "Create it, or name another file."
+    return "Name another file."
 
 
 @contextlib.contextmanager
@@ -161,6 +172,26 @@ def whole_file(path: Path) -> Iterator[Path]:
     with StagedFiles() as files, writing(path):
         yield files.stage(path)
         files.publish(path)
+
+
+def require_folder(path: Path) -> None:
+    """Refuse, before any work, a file whose folder is not there.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write later.
+
+    Raises
+    ------
+    OutputError
+        There is no such folder, or it may not be written to.
+    """
+    with writing(path):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def write_whole(path: Path, text: str) -> None:

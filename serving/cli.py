@@ -6,26 +6,48 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(path_type=Path, dir_okay=True)
+from features.command_options import PATH, encoding_option, json_option, map_option, sheet_option
+
+
+class ModelFirst(click.Command):
+    """A command `MODEL FILE` that also takes `FILE --model MODEL`, the way of `adcr score`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the model first, and refuse a file in its place."""
+        if "--model" in args[:-1]:
+            at = args.index("--model")
+            args = [args[at + 1], *args[:at], *args[at + 2 :]]
+        rest = super().parse_args(ctx, args)
+        model, file = ctx.params.get("model"), ctx.params.get("file")
+        if model and file and Path(model).is_file() and file.is_dir():
+            raise click.UsageError(f"MODEL comes before FILE: {ctx.command_path} {file} {model}", ctx)
+        return rest
+
+
+#: Parameter of glibc's mallopt, and the bytes from which an array gets memory of its own.
+_MMAP_THRESHOLD, _LARGE_ARRAY = -3, 4_000_000
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file")
 @click.option(
     "--model",
     required=True,
     metavar="MODEL",
-    help="Folder of a model, id of a run, models:/NAME@champion or models:/NAME/VERSION.",
+    help="Folder of a model, id of a run, models:/NAME@champion, models:/NAME/VERSION, or literature for the prior "
+    "alone.",
 )
 @click.option(
     "-o",
     "--output",
-    type=_FILE,
+    metavar="PATH",
     help="Score file, .csv or .parquet, or a folder of Parquet files; replaced if it is there (default: FILE's name "
     "with .scores, working folder).",
 )
-@click.option("--top-reasons", type=int, default=3, show_default=True, help="Reasons per patient.")
-@click.option("--no-reasons", is_flag=True, help="Leave the reasons out, which is many times faster.")
+@click.option(
+    "--top-reasons", type=int, metavar="N", default=3, show_default=True, help="Reasons per patient, 20 at most."
+)
+@click.option("--no-reasons", is_flag=True, help="Leave the reasons out; a run then takes two thirds of the time.")
 @click.option("--contributions", is_flag=True, help="Write every SHAP contribution, a column for each.")
 @click.option(
     "--rank-adcs",
@@ -40,14 +62,9 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
     help="Go on with the same run where it was killed, and leave its work behind where this one is; the result is the "
     "same to the byte.",
 )
-@click.option(
-    "--map",
-    "mapping",
-    metavar="FILE|NAME",
-    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
-)
-@click.option("--sheet", help="Sheet of an Excel file that has several.")
-@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@map_option
+@sheet_option
+@encoding_option
 @click.option(
     "--pseudonymise", is_flag=True, help="Write a keyed hash in place of each id; the key is in ADCR_PSEUDONYM_KEY."
 )
@@ -59,12 +76,20 @@ _FILE = click.Path(path_type=Path, dir_okay=True)
     help="Compute in this process, or on a Dask cluster, which writes a folder.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler; by default one is started on this machine.")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON for machines instead of text.")
+@click.option(
+    "--track",
+    is_flag=True,
+    help="Also record counts, score distribution and shift as a run in MLflow; no patient is in it.",
+)
+@click.option(
+    "--experiment", default="adcr-scoring", show_default=True, metavar="NAME", help="MLflow experiment for --track."
+)
+@json_option
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def score(
-    file: Path,
+    file: str,
     model: str,
-    output: Path | None,
+    output: str | None,
     top_reasons: int,
     no_reasons: bool,
     contributions: bool,
@@ -76,6 +101,8 @@ def score(
     pseudonymise: bool,
     engine: str,
     scheduler: str | None,
+    track: bool,
+    experiment: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -83,26 +110,33 @@ def score(
 
     FILE is CSV, TSV, Excel or Parquet, one row per patient, or a folder of such files. Beside the scores,
     OUT.manifest.json counts and hashes everything, and OUT.rejected.csv keeps each row that could not be scored, with
-    its fault and how to mend it.
+    its fault and how to mend it. FILE and PATH may lie in an object store: s3://, gs:// or az://.
     Research use only; never a treatment recommendation.
     """
+    from features.errors import InputError
     from features.faults import shown
     from features.orderly_end import ending_orderly
     from features.progress_bar import LateProgressBar
     from serving.model_location import model_folder
-    from serving.output_files import default_output
     from serving.pseudonyms import pseudonyms_from_environment
     from serving.score_stream import score_file
     from serving.scoring_plan import ScoringTask
+    from serving.staged_run import staged
 
     pseudonyms = pseudonyms_from_environment() if pseudonymise else None
     _spare_memory()
-    bar = LateProgressBar(f"scoring {shown(file.name)}", enabled=not quiet)
-    with ending_orderly(), model_folder(model) as folder, bar as progress:
+    name = shown(Path(file).name)
+    bar = LateProgressBar(f"scoring {name}", enabled=not quiet)
+    with (
+        ending_orderly(),
+        model_folder(model) as folder,
+        staged(file, output, resume=resume, shared=scheduler is not None) as (source, target),
+        bar as progress,
+    ):
         task = ScoringTask(
-            file=file,
+            file=source,
             bundle_folder=folder,
-            output=output or default_output(file),
+            output=target,
             top_reasons=0 if no_reasons else top_reasons,
             mapping=mapping,
             sheet=sheet,
@@ -114,43 +148,56 @@ def score(
             engine=engine,
             scheduler=scheduler,
         )
-        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {shown(file.name)}", "MB"))
+        manifest = score_file(task, progress=progress, reading=bar.stage(f"checking {name}", "MB"))
     if as_json:
         click.echo(manifest.to_json(), nl=False)
     elif not quiet:
         click.echo(manifest.to_text())
+    if track:
+        from serving.tracked_scores import track_scores
+
+        track_scores(manifest, experiment)
+        if not (quiet or as_json):
+            click.echo(f"tracked     as a run of experiment {experiment}")
+    if manifest.rejected and not manifest.rows.scored:
+        raise InputError(
+            "none of its rows could be scored.",
+            where=name,
+            mend=f"{manifest.rejected.file} tells what to mend in each.",
+        )
 
 
 def _spare_memory() -> None:
-    """Let Arrow take memory from the system, which gets back what a batch no longer needs; its own pools keep it."""
+    """Let Arrow and the C library give back to the system what a batch no longer needs; their own pools keep it."""
+    import contextlib
+    import ctypes
     import os
 
     import pyarrow
 
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    # glibc raises this threshold by itself, up to arrays as large as a batch, which then stay with the process.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_ARRAY)
 
 
-@click.command()
+@click.command(cls=ModelFirst)
 @click.argument("model")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=PATH)
 @click.option("--patient", metavar="ID", help="Write the page of this patient instead of the cohort's.")
 @click.option("--adc", metavar="ADC", help="Which of the patient's rows, where there are several.")
 @click.option(
     "-o",
     "--output",
-    type=_FILE,
+    type=PATH,
+    metavar="FILE",
     help="Page to write, .html, replaced if it is there (default: FILE's name with .explained or .patient).",
 )
-@click.option(
-    "--map",
-    "mapping",
-    metavar="FILE|NAME",
-    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
-)
-@click.option("--sheet", help="Sheet of an Excel file that has several.")
-@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
-@click.option("--json", "as_json", is_flag=True, help="Print what the page holds as JSON for machines too.")
+@map_option
+@sheet_option
+@encoding_option
+@click.option("--json", "as_json", is_flag=True, help="Also print what the page holds as JSON for machines.")
 def explain(
     model: str,
     file: Path,
@@ -164,8 +211,8 @@ def explain(
 ) -> None:
     """Write a page on why the patients of FILE, or one of them, have the scores that MODEL gives them.
 
-    MODEL is named as for `adcr score`. The page is one file that opens in any browser, without a network; its numbers
-    are those of `adcr score`. Research use only; never a treatment recommendation.
+    MODEL is named as for `adcr score`, also by --model. The page is one file that opens in any browser, without a
+    network; its numbers are those of `adcr score`. Research use only; never a treatment recommendation.
     """
     import msgspec
 
@@ -179,25 +226,27 @@ def explain(
     click.echo(msgspec.json.encode(document).decode() if as_json else f"wrote {place}")
 
 
-@click.command()
+@click.command(cls=ModelFirst)
 @click.argument("model")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=PATH)
 @click.option(
     "--comparator",
     metavar="ARM",
     help="Arm without an ADC: does the score separate responders to the ADC more than those of this arm?",
 )
-@click.option("--report", type=_FILE, metavar="DIR", help="Folder for report.html and report.json.")
+@click.option("--report", type=PATH, metavar="DIR", help="Folder for report.html and report.json.")
+@map_option
+@sheet_option
+@encoding_option
 @click.option(
-    "--map",
-    "mapping",
-    metavar="FILE|NAME",
-    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Equal seeds give equal intervals.",
 )
-@click.option("--sheet", help="Sheet of an Excel file that has several.")
-@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of resampling and splits.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON for machines instead of text.")
+@json_option
 def validate(
     model: str,
     file: Path,
@@ -211,12 +260,12 @@ def validate(
 ) -> None:
     """Judge MODEL on the cohort FILE, whose outcomes are known: as it is, and recalibrated.
 
-    MODEL is named as for `adcr score`. Where FILE is the cohort that the model learned from, its held-out predictions
-    are judged and the output says so. Research use only; never a treatment recommendation.
+    MODEL is named as for `adcr score`, also by --model. Where FILE is the cohort that the model learned from, its
+    held-out predictions are judged and the output says so. Research use only; never a treatment recommendation.
     """
     from features.cohort_file import read_cohort
     from features.orderly_end import ending_orderly
-    from features.report.files import require_free_report, write_report
+    from features.report.files import HTML_FILE, require_free_report, write_report
     from serving.model_location import model_folder
     from training.model_trust import trusted_bundle
     from training.report.of_validation import validation_document
@@ -231,10 +280,14 @@ def validate(
         if report:
             write_report(report, validation_document(found))
     click.echo(external_json(found) if as_json else external_text(found))
+    if report and not as_json:
+        click.echo(f"wrote {report / HTML_FILE}")
 
 
 @click.command()
-@click.option("--port", type=int, default=5000, show_default=True, help="Port; the next free one if it is taken.")
+@click.option(
+    "--port", type=int, metavar="N", default=5000, show_default=True, help="Port; the next free one if it is taken."
+)
 @click.option(
     "--host-name",
     "host_names",

@@ -53,7 +53,7 @@ def _made(client: Any, jobs: list[PartJob]) -> Iterator[bytes]:
     shared = client.scatter(jobs[0], broadcast=True, hash=False)
     futures = [client.submit(_make, shared, job.number, job.table, pure=False) for job in jobs]
     try:
-        for done in as_completed(futures):
+        for done in as_completed(futures, loop=client.loop):
             yield done.result()
             done.release()
     except KilledWorker as error:

@@ -103,9 +103,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: scored rows whose ADC the model has never seen, or that have none
     unseen_adc: int
     shift: tuple[ColumnShift, ...]
-    #: population stability index of the scores against the held-out scores of training, and what it says of the
-    #: calibration: "low", "moderate" or "high" risk that it does not hold here
+    #: population stability index of the scores against the held-out scores of training, p-value of the chi-square
+    #: test of the same, and what they say of the calibration: "low", "moderate" or "high" risk that it does not hold
+    #: here, or "uncertain" where so few rows cannot tell
     score_psi: float
+    score_p_value: float
     calibration_risk: str
     #: faults of the file by code
     faults: dict[str, int]
@@ -174,7 +176,9 @@ def _summary(manifest: Manifest) -> list[str]:
             "bands       " + ", ".join(f"{manifest.bands.get(b, 0):,} {b}" for b in (LIKELY, UNCERTAIN, UNLIKELY)),
             f"shift       {manifest.outside_training_range:.1%} of the rows have a value outside the training range",
         ]
-        if manifest.calibration_risk != "low":
+        if manifest.calibration_risk == "uncertain":
+            lines.append(f"            too few rows to tell whether the scores moved (PSI {manifest.score_psi:.2f})")
+        elif manifest.calibration_risk != "low":
             lines.append(
                 f"            calibration at {manifest.calibration_risk} risk: the scores moved"
                 f" (PSI {manifest.score_psi:.2f})"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import ModelError
 from training.literature_name import literature_endpoint
-from training.model_bundle import RECORD_FILE
+from training.model_bundle import MODEL_FILE, RECORD_FILE
 from training.run_store import default_store, opened, store_exists
 
 if TYPE_CHECKING:
@@ -58,7 +58,12 @@ def model_folder(model: str) -> Iterator[Path]:
         yield bundle_within(local)
         return
     if local.exists():
-        raise ModelError("a model is a folder; this is a file.", where=model, mend=f"Name its folder: {local.parent}")
+        inside = local.name in (RECORD_FILE, MODEL_FILE)
+        raise ModelError(
+            "a model is a folder; this is a file.",
+            where=model,
+            mend=f"Name its folder: {local.parent}" if inside else _WAYS,
+        )
     registered = _REGISTERED.match(model)
     if not registered and not _RUN_ID.match(model):
         raise ModelError("there is no such model folder.", where=model, mend=_WAYS)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 #: Rows of a file that are looked at; more tell nothing new.
 MOST_ROWS = 50_000
+#: A difference with a larger p-value may be chance.
+_CHANCE = 0.01
 #: Added to each bin, so that an empty one gives a finite index (Jeffreys).
 _PRIOR = 0.5
 
@@ -145,8 +147,27 @@ def score_shift(record: BundleRecord, by_step: NDArray[np.int64]) -> Shift:
     return compare(old.tolist(), new.astype(np.int64).tolist())
 
 
-def calibration_risk(psi: float) -> str:
-    """Tell what a stability index of the scores says of the calibration: "low", "moderate" or "high"."""
-    if psi < PSI_MODERATE:
+def calibration_risk(scores: Shift) -> str:
+    """Tell what the shift of the scores says of the calibration.
+
+    Between two samples of one distribution, of n and m patients in B bins, the index is (B - 1)(1 / n + 1 / m) on
+    average: some 0.2 for 50 patients in ten bins. An index that chance may explain is therefore no sign of anything.
+
+    Parameters
+    ----------
+    scores : Shift
+
+    Returns
+    -------
+    {"low", "uncertain", "moderate", "high"}
+        Uncertain where the index is large and the patients too few to tell it from chance.
+
+    References
+    ----------
+    Yurdakul B, Naranjo J. Statistical properties of the population stability index. J Risk Model Valid 2020;14(4).
+    """
+    if scores.psi < PSI_MODERATE:
         return "low"
-    return "moderate" if psi < PSI_LARGE else "high"
+    if scores.p_value >= _CHANCE:
+        return "uncertain"
+    return "moderate" if scores.psi < PSI_LARGE else "high"

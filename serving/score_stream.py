@@ -12,6 +12,7 @@ import msgspec
 from features.cohort_opening import open_cohort
 from features.errors import InputError
 from features.in_order import processors
+from features.tables.blocks import NotNumbers
 from features.whole_file import StagedFiles, writing
 from serving import manifest as records
 from serving.adc_ranking import ranked_adcs
@@ -32,6 +33,7 @@ from serving.score_parts import (
 )
 from serving.score_writer import ScoreFile
 from serving.scores import check_reasons
+from serving.scoring_engine import ComingKernel
 from serving.scoring_plan import ScoringTask, scoring_plan
 from serving.unfinished_run import Checkpoint, UnfinishedRun
 from training.model_bundle import RECORD_FILE
@@ -92,15 +94,22 @@ def score_file(
     if task.rank_adcs:
         ranked_adcs(task.rank_adcs, bundle.record)
     with writing(task.output), UnfinishedRun(files.scores, keep=task.resume) as run:
-        stream = _opened(task, bundle, reading)
         write = _write_parts if files.in_parts else _write_scores
-        tally = write(run, task, files, bundle, stream, progress)
+        # What is made of a file in parts, or in several runs, must not hang on where something odd comes up.
+        skim = not (files.in_parts or task.resume)
+        coming = ComingKernel(bundle, task.file, reasons=task.explained)
+        stream = _opened(task, bundle, reading, skim=skim)
+        try:
+            tally = write(run, task, files, bundle, stream, coming, progress)
+        except NotNumbers:
+            stream = _opened(task, bundle, reading, skim=False)
+            tally = write(run, task, files, bundle, stream, coming, progress)
         manifest = _publish(run, files, bundle, stream, tally, task)
         run.done = True
     return manifest
 
 
-def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None) -> CohortStream:
+def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None, *, skim: bool) -> CohortStream:
     sizes = {"batch_rows": task.batch_rows, "block_bytes": task.block_bytes}
     return open_cohort(
         task.file,
@@ -110,6 +119,7 @@ def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None) ->
         # A model may have learned from columns outside the catalogue.
         extra=[column.name for column in bundle.record.schema.columns if column.source == "extra"],
         threads=task.threads,
+        skim=skim,
         progress=_in_megabytes(reading) if reading else None,
         **{name: size for name, size in sizes.items() if size},
     )
@@ -125,10 +135,11 @@ def _write_scores(
     files: OutputFiles,
     bundle: ModelBundle,
     stream: CohortStream,
+    coming: ComingKernel,
     progress: Progress | None,
 ) -> tuple[RunTally, ScoringPlan, str]:
     """Score every block that an earlier run has not, and make a checkpoint every few seconds."""
-    plan, engine = scoring_plan(task, files.scores.suffix.lower(), bundle, stream)
+    plan, engine = scoring_plan(task, files.scores.suffix.lower(), bundle, stream, coming)
     fingerprint = _fingerprint(task, bundle, stream, plan)
     found = run.start(fingerprint, resume=task.resume)
     tally = msgspec.msgpack.decode(found.tally, type=RunTally) if found else RunTally()
@@ -163,10 +174,11 @@ def _write_parts(
     files: OutputFiles,
     bundle: ModelBundle,
     stream: CohortStream,
+    coming: ComingKernel,
     progress: Progress | None,
 ) -> tuple[RunTally, ScoringPlan, str]:
     """Score every part that an earlier run has not, on this machine or on many."""
-    plan, engine = scoring_plan(task, ".parquet", bundle, stream)
+    plan, engine = scoring_plan(task, ".parquet", bundle, stream, coming)
     fingerprint = _fingerprint(task, bundle, stream, plan)
     found = run.start(fingerprint, resume=task.resume)
     parts = run.path(_PARTS)

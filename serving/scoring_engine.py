@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -13,13 +14,17 @@ from serving.tree_kernel import TreeKernel, UnusableModel, largest_contributions
 from training.model_bundle import ModelBundle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-#: Rows from which explanations by the kernel pay even where its code must be compiled first (some 11 s, once per
-#: machine); LightGBM explains about 2,000 rows a second on each core.
-_ROWS_EXPLAINED = 20_000
+#: Rows from which the kernel explains. LightGBM explains about 2,000 rows a second on each core; the kernel's code is
+#: compiled once per machine, which takes some 11 s, and read in 0.5 s from then on.
+_ROWS_EXPLAINED = 8_000
+#: A file of fewer bytes hardly holds that many rows.
+_LIKELY_BYTES = 2_000_000
 #: Rows that are computed both ways before the kernel is trusted with a file.
 _SAMPLE = 256
 #: ... and of each batch at least.
@@ -91,7 +96,33 @@ class KernelBundle(ModelBundle):
         return largest_contributions(contributions, count)
 
 
-def fastest(bundle: ModelBundle, rows: int, *, reasons: bool) -> tuple[ModelBundle, str]:
+class ComingKernel:
+    """The tree kernel, made ready while a file that is likely to need it is read for the first time.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+    file : Path
+        One too small to need the kernel has none made ready.
+    reasons : bool
+        Whether contributions are wanted.
+    """
+
+    def __init__(self, bundle: ModelBundle, file: Path, *, reasons: bool) -> None:
+        self._found: Future[ModelBundle] | None = None
+        if file.is_file() and file.stat().st_size >= _LIKELY_BYTES:
+            pool = ThreadPoolExecutor(1)
+            self._found = pool.submit(_ready, bundle, reasons=reasons)
+            pool.shutdown(wait=False)
+
+    def result(self) -> ModelBundle | None:
+        """Wait for what was made ready, if anything was."""
+        return self._found.result() if self._found else None
+
+
+def fastest(
+    bundle: ModelBundle, rows: int, *, reasons: bool, coming: ComingKernel | None = None
+) -> tuple[ModelBundle, str]:
     """Choose what computes the scores of a file.
 
     Parameters
@@ -101,6 +132,8 @@ def fastest(bundle: ModelBundle, rows: int, *, reasons: bool) -> tuple[ModelBund
         All that are to be scored in this process.
     reasons : bool
         Whether contributions are wanted.
+    coming : ComingKernel, optional
+        Of the same model.
 
     Returns
     -------
@@ -109,16 +142,28 @@ def fastest(bundle: ModelBundle, rows: int, *, reasons: bool) -> tuple[ModelBund
     str
         "LightGBM" or "tree kernel"; `SampleCheck` sees to it that both agree.
     """
+    # The kernel may still be loading: nothing else may load or compute meanwhile.
+    ready = coming.result() if coming else None
     if not (rows >= _ROWS_EXPLAINED if reasons else worthwhile(rows)):
         return bundle, LIGHTGBM
+    engine = ready or _ready(bundle, reasons=reasons)
+    return engine, KERNEL if isinstance(engine, KernelBundle) else LIGHTGBM
+
+
+def _ready(bundle: ModelBundle, *, reasons: bool) -> ModelBundle:
+    """Load the kernel, with LightGBM that it is checked against."""
     try:
         kernel = TreeKernel(read_trees(bundle.model_text))
         if reasons:
             kernel.prepare_contributions()
     except UnusableModel:
         # Beyond the kernel's limits, not wrong: LightGBM serves.
-        return bundle, LIGHTGBM
-    return KernelBundle(bundle.record, bundle.model_text, bundle.folder, kernel), KERNEL
+        return bundle
+    engine = KernelBundle(bundle.record, bundle.model_text, bundle.folder, kernel)
+    nobody = np.full((1, len(bundle.record.schema.columns)), np.nan)
+    bundle.predict_log_odds(nobody)
+    engine.predict_log_odds(nobody)
+    return engine
 
 
 class SampleCheck:

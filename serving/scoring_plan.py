@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from features.cohort_stream import CohortStream
     from serving.pseudonyms import Pseudonyms
+    from serving.scoring_engine import ComingKernel
     from training.model_bundle import ModelBundle
 
 
@@ -72,8 +73,15 @@ class ScoringTask:
     engine: str = "threads"
     scheduler: str | None = None
 
+    @property
+    def explained(self) -> bool:
+        """Whether contributions are wanted."""
+        return self.top_reasons > 0 or self.contributions
 
-def scoring_plan(task: ScoringTask, suffix: str, bundle: ModelBundle, stream: CohortStream) -> tuple[ScoringPlan, str]:
+
+def scoring_plan(
+    task: ScoringTask, suffix: str, bundle: ModelBundle, stream: CohortStream, coming: ComingKernel | None = None
+) -> tuple[ScoringPlan, str]:
     """How every batch of a file is scored.
 
     Parameters
@@ -82,6 +90,8 @@ def scoring_plan(task: ScoringTask, suffix: str, bundle: ModelBundle, stream: Co
     suffix : {".csv", ".parquet"}
     bundle : ModelBundle
     stream : CohortStream
+    coming : ComingKernel, optional
+        What was being made ready while the file was opened.
 
     Returns
     -------
@@ -90,13 +100,12 @@ def scoring_plan(task: ScoringTask, suffix: str, bundle: ModelBundle, stream: Co
         What computes the trees, chosen once for the whole file.
     """
     origin = data_origin(bundle, stream.source.kind)
-    explained = task.top_reasons > 0 or task.contributions
     every = bundle.record.schema.names if task.contributions else ()
     ranked = ranked_adcs(task.rank_adcs, bundle.record) if task.rank_adcs else ()
     columns = score_columns(task.top_reasons, with_origin=bool(origin), contributions=every, rank_adcs=ranked)
     form = ScoreFormat(suffix, columns, _facts(bundle, origin))
-    engine, name = fastest(bundle, stream.rows, reasons=explained)
-    check = SampleCheck(bundle, engine, stream.rows, reasons=explained)
+    engine, name = fastest(bundle, stream.rows, reasons=task.explained, coming=coming)
+    check = SampleCheck(bundle, engine, stream.rows, reasons=task.explained)
     return ScoringPlan(engine, form, task.top_reasons, origin, check, task.contributions, ranked, task.pseudonyms), name
 
 

@@ -107,6 +107,9 @@ class UnfinishedRun:
             for name, size in found.sizes.items():
                 os.truncate(self.folder / name, size)
             return found
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

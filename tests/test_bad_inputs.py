@@ -272,7 +272,7 @@ def codes(file: Path, options: list[str], *, for_scoring: bool) -> tuple[str, ..
 
 def assert_one_line_each(err: str) -> None:
     """Every line names the file and ends a sentence: no traceback, no reason cut in two."""
-    for line in err.removeprefix("adcr cohort: ").removeprefix("adcr score: ").splitlines():
+    for line in err.removeprefix("adcr cohort check: ").removeprefix("adcr score: ").splitlines():
         assert line.startswith("cohort."), line
         assert line.endswith((".", ")")), line
 
@@ -316,9 +316,10 @@ def test_scoring_a_bad_file_loses_no_row_and_leaves_nothing_where_it_is_refused(
         assert case.code in codes(file, options, for_scoring=True)
         assert {path.name for path in tmp_path.iterdir()} == before
         return
-    assert (code, err) == (0, "")
     manifest = json.loads(out)
     rows = manifest["rows"]
+    assert code == (0 if rows["scored"] else 2)
+    assert ("none of its rows could be scored" in err) if code else (err == "")
     assert (rows["rejected"], rows["duplicates_merged"]) == (case.aside, case.merged)
     assert rows["in"] == rows["scored"] + rows["rejected"] + rows["duplicates_merged"]
     assert Counter(manifest["faults"])[case.code] > 0 or not case.code or case.only_in == "check"

@@ -13,7 +13,8 @@ from features.errors import InputError
 from features.faults import CohortRejectedError, describe
 from features.public.cbioportal import read_study
 from features.public.gene_panels import parse_panel, shipped_panels
-from features.public.study_folder import data_lines
+from features.public.study_folder import data_lines, open_study
+from features.public.variant_classes import class_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,6 +216,40 @@ def test_only_variants_that_cut_the_protein_short_count_for_brca(study: Path, tm
     assert values_of(per_sample(study, tmp_path), "brca1_mutated") == {"A-1": 0.0, "A-2": 0.0, "B-1": 1.0, "C-1": 0.0}
 
 
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ("V600E", "Missense_Mutation"),
+        ("p.R306*", "Nonsense_Mutation"),
+        ("E287=", "Silent"),
+        ("p.L10L", "Silent"),
+        ("Q1756Pfs*74", "Frame_Shift_Del"),
+        ("X125_splice", "Splice_Site"),
+        ("M1V", "Translation_Start_Site"),
+        ("E746_A750del", "In_Frame_Del"),
+        ("A775_G776insYVMA", "In_Frame_Ins"),
+        # A lost stop makes the protein longer.
+        ("*394R", ""),
+        ("", ""),
+    ],
+)
+def test_the_protein_change_tells_the_class_where_no_column_does(change: str, kind: str) -> None:
+    assert class_of(change) == kind
+
+
+def test_of_a_list_without_classes_only_changes_that_cut_the_protein_short_count_for_brca(
+    study: Path, tmp_path: Path
+) -> None:
+    (study / "data_mutations.txt").unlink()
+    (study / "data_gene_panel_matrix.txt").unlink()
+    rows = "A-1\tBRCA1\tE1836K\nA-2\tBRCA1\tQ1756fs\nB-1\tTP53\tE287=\nC-1\tTP53\tR306*\n"
+    (study / "tiny_mutations.tsv").write_text(f"sampleId\thugoGeneSymbol\tproteinChange\n{rows}")
+    cohort = per_sample(study, tmp_path)
+    assert values_of(cohort, "brca1_mutated") == {"A-1": 0.0, "A-2": 1.0, "B-1": 0.0, "C-1": 0.0}
+    assert values_of(cohort, "tp53_mutated") == {"A-1": 0.0, "A-2": 0.0, "B-1": 0.0, "C-1": 1.0}
+    assert "1 variant left out" in told(cohort, "COH132")[0]
+
+
 def test_copy_number_written_with_decimals_is_read_and_log_ratios_are_refused(study: Path, tmp_path: Path) -> None:
     text = COPY_NUMBER.replace("\t2\t2\t0\t-1", "\t2.0\t2.0\t0.0\t-1.0")
     (study / "odd_cna.txt").write_text(text)
@@ -401,6 +436,33 @@ def test_ready_z_scores_are_taken_as_they_are_and_told_so(expressed: Path) -> No
     assert "as the study gives them" in told(cohort, "COH137")[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "told_of"),
+    [(("ERBB2", "ENSG00000141736"), "Its rows are Ensembl ids"), (("-1", "-9"), "no column is a sample of the study")],
+)
+def test_expression_that_is_not_read_is_told(expressed: Path, change: tuple[str, str], told_of: str) -> None:
+    clinical = expressed / "data_clinical_sample.txt"
+    clinical.write_text(clinical.read_text().replace("\n", "\t2+\n").replace("PATIENT_ID\t2+", "PATIENT_ID\tHER2_IHC"))
+    path = expressed / "data_RNA_Seq_v2_expression_median.txt"
+    path.write_text(expression({"ERBB2": [2.0**i for i in range(2, 14)]}).replace(*change))
+    cohort = read_cohort(expressed)
+    assert "erbb2_mrna_z" not in cohort.patients
+    assert told_of in told(cohort, "COH146")[0]
+
+
+def test_of_several_expression_files_rna_seq_goes_before_arrays_and_micro_rna_is_never_read(expressed: Path) -> None:
+    for name in ("mirna", "mrna_agilent", "rna_seq_v2_mrna"):
+        (expressed / f"meta_{name}.txt").write_text(
+            f"genetic_alteration_type: MRNA_EXPRESSION\ndatatype: CONTINUOUS\nstable_id: {name}\n"
+            f"data_filename: data_{name}.txt\n"
+        )
+        (expressed / f"data_{name}.txt").write_text(expression({"ERBB2": [0.5 * i - 2 for i in range(12)]}))
+    assert "data_rna_seq_v2_mrna.txt" in told(read_cohort(expressed), "COH137")[0]
+    for name in ("rna_seq_v2_mrna", "mrna_agilent"):
+        (expressed / f"meta_{name}.txt").unlink()
+    assert open_study(expressed).files.keys() == {"samples"}
+
+
 def test_files_of_older_studies_are_found_by_their_older_names(expressed: Path) -> None:
     samples = "\t".join(f"N{i}-1" for i in range(10))
     (expressed / "data_CNA.txt").write_text(f"Hugo_Symbol\t{samples}\nERBB2\t" + "\t".join(["2", *["0"] * 9]) + "\n")
@@ -422,9 +484,112 @@ def test_samples_taken_after_treatment_are_no_baseline(study: Path) -> None:
     ]
 
 
+def test_the_site_of_a_sample_may_say_that_it_is_no_baseline(study: Path, tmp_path: Path) -> None:
+    text = SAMPLES.replace("SAMPLE_TYPE", "SAMPLE_SITE").replace("A-2\tA\tPrimary", "A-2\tA\tPost-Neo Primary")
+    (study / "data_clinical_sample.txt").write_text(text.replace("B-1\tB\tPrimary", "B-1\tB\tTreatment Naive Primary"))
+    assert values_of(read_cohort(study), "her2_ihc") == {"A": "3+", "B": "1+", "C": None}
+    every = per_sample(study, tmp_path)
+    assert len(every.patients) == 4
+    assert told(every, "COH145") == [
+        "tiny_2020: 1 sample taken on or after treatment by the study's own word: no baseline. "
+        "Leave out --per sample before you train on it."
+    ]
+
+
+def test_the_study_is_named_by_any_of_its_meta_files(study: Path) -> None:
+    (study / "meta_study.txt").unlink()
+    for name in ("meta_clinical_sample.txt", "meta_clinical_patient.txt"):
+        (study / name).write_text("cancer_study_identifier: tiny_2021\n")
+    assert read_cohort(study).source.name == "tiny_2021"
+    (study / "meta_clinical_patient.txt").write_text("cancer_study_identifier: another\n")
+    # Files of two studies name neither.
+    assert read_cohort(study).source.name == "study"
+
+
+def test_a_shipped_mapping_is_found_by_its_columns_where_nothing_names_the_study(study: Path) -> None:
+    (study / "meta_study.txt").unlink()
+    patients = PATIENTS.replace("AGE\tHR_STATUS", "AGE_AT_DIAGNOSIS\tER_IHC")
+    (study / "data_clinical_patient.txt").write_text(patients)
+    head = "SAMPLE_ID\tPATIENT_ID\tHER2_STATUS\tER_STATUS\tPR_STATUS\tCLAUDIN_SUBTYPE"
+    (study / "data_clinical_sample.txt").write_text(f"{head}\nA-1\tA\t+\t-\t-\tHer2\nB-1\tB\t-\t+\t+\tLumA\n")
+    cohort = read_cohort(study)
+    assert values_of(cohort, "er_status") == {"A": 0.0, "B": 1.0}
+    assert told(cohort, "COH144") == [
+        "study: no file names the study; read by the shipped mapping brca_metabric, all of whose columns are there. "
+        "Name another with --map."
+    ]
+
+
+def test_ids_that_the_files_of_a_study_do_not_share_are_told(study: Path, tmp_path: Path) -> None:
+    (study / "data_clinical_patient.txt").write_text(PATIENTS + "D\t39\tPositive\n")
+    (study / "data_mutations.txt").write_text(MAF + "TP53\tMissense_Mutation\tA-1-aliquot\tp.R175H\n")
+    (study / "odd_cna.txt").write_text(COPY_NUMBER.replace("\tC-1\n", "\tC_1\n", 1))
+    assert told(per_sample(study, tmp_path), "COH147") == [
+        f"tiny_2020: 1 id of {file} not in data_clinical_sample.txt, and not used. Check that both write ids alike."
+        for file in ("data_clinical_patient.txt", "odd_cna.txt", "data_mutations.txt")
+    ]
+
+
+def test_rows_of_one_id_that_differ_are_told_and_equal_ones_are_not(study: Path) -> None:
+    (study / "data_clinical_patient.txt").write_text(PATIENTS + "A\t70\tPositive\nB\t61\tNegative\n")
+    (study / "data_clinical_sample.txt").write_text(SAMPLES + "B-1\tB\tPrimary\t3+\n")
+    cohort = read_cohort(study)
+    assert values_of(cohort, "age_years") == {"A": 50.0, "B": 61.0, "C": 44.0}
+    assert values_of(cohort, "her2_ihc")["B"] == "1+"
+    assert told(cohort, "COH148") == [
+        f"tiny_2020: 1 id of {file} in rows that differ; one of them counts. Remove the others."
+        for file in ("data_clinical_sample.txt", "data_clinical_patient.txt")
+    ]
+
+
+def test_files_with_commas_in_place_of_tabs_are_read(study: Path) -> None:
+    for path in study.glob("*.txt"):
+        path.write_text(path.read_text().replace("age, in years", "age").replace("\t", ","))
+    patients = read_cohort(study).patients
+    assert patients["erbb2_amplified"].sum() == 1
+    assert patients["erbb2_l755s_mutated"].sum() == 1
+
+
+def test_stated_her2_status_is_counted_beside_that_of_the_assays(study: Path) -> None:
+    head = "SAMPLE_ID\tPATIENT_ID\tHER2_STATUS\tHER2_IHC\tHER2_FISH_RATIO\n"
+    # The last states no status: what is filled in from IHC agrees by itself, and does not count.
+    rows = "A-1\tA\tPositive\t3+\t\nB-1\tB\tPositive\t0\t\nC-1\tC\t\t1+\t\n"
+    (study / "data_clinical_sample.txt").write_text(head + rows)
+    cohort = read_cohort(study)
+    assert values_of(cohort, "her2_status") == {"A": 1.0, "B": 1.0, "C": 0.0}
+    assert told(cohort, "COH142") == [
+        "tiny_2020, column 'HER2_STATUS': known as stated and from IHC or ISH by ASCO/CAP in 2 rows: 1 agree, "
+        "1 positive only as stated, 0 only by the assays; the stated one is kept."
+    ]
+
+
+def test_patients_of_whom_a_study_tells_nothing_are_counted(study: Path) -> None:
+    (study / "data_clinical_sample.txt").write_text(SAMPLES + "D-1\tD\tPrimary\tNA\n")
+    cohort = read_cohort(study)
+    assert len(cohort.rejected) == 1
+    assert told(cohort, "COH143") == [
+        "tiny_2020: 1 row of 4 without a biomarker in any file of the study, so put aside."
+    ]
+
+
 def test_a_copy_number_file_by_entrez_ids_and_one_with_a_byte_order_mark_are_read(study: Path, tmp_path: Path) -> None:
     by_id = "\n".join(line.partition("\t")[2] for line in COPY_NUMBER.splitlines())
     (study / "odd_cna.txt").write_text(by_id)
     assert values_of(per_sample(study, tmp_path), "erbb2_amplified")["A-1"] == 1.0
     (study / "odd_cna.txt").write_bytes(b"\xef\xbb\xbf" + COPY_NUMBER.encode())
     assert values_of(per_sample(study, tmp_path), "cdk12_amplified")["A-1"] == 1.0
+
+
+def test_every_copy_number_measure_is_read_by_entrez_id_as_by_symbol(study: Path, tmp_path: Path) -> None:
+    genes = {"ERBB2": 2064, "CDK12": 51755, "PTEN": 5728, "CCNE1": 898, "CCND1": 595, "MET": 4233, "NF1": 4763}
+    genes["ARID1A"] = 8289
+    (study / "data_gene_panel_matrix.txt").unlink()
+    found = []
+    for by in ("Hugo_Symbol", "Entrez_Gene_Id"):
+        rows = [f"{symbol if by == 'Hugo_Symbol' else number}\t2\t-2\t0\t1" for symbol, number in genes.items()]
+        (study / "odd_cna.txt").write_text("\n".join([f"{by}\tA-1\tA-2\tB-1\tC-1", *rows]) + "\n")
+        cohort = per_sample(study, tmp_path)
+        measured = [m for m in cohort.measured() if m.endswith(("_amplified", "_loss", "_deletion"))]
+        found.append(cohort.patients[measured])
+    assert len(found[0].columns) == len(genes) + 1
+    pd.testing.assert_frame_equal(found[0], found[1])

@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_used_is_one_line_and_ends_with_2(
     file: Path, capsys: pytest.CaptureFixture[str], text: str, line: str
 ) -> None:
     file.write_text(text, encoding="utf-8")
-    assert called(capsys, "check", file) == (2, "", f"adcr cohort: {line}\n")
+    assert called(capsys, "check", file) == (2, "", f"adcr cohort check: {line}\n")
 
 
 def test_nothing_is_written_for_a_file_that_cannot_be_used(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

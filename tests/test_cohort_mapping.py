@@ -144,6 +144,8 @@ def test_a_mapping_leaves_out_header_rows_and_other_patients(tmp_path: Path) -> 
         ('[columns.adc]\nfrom = "x"\nextract = "(?=a)(b)"', "`extract` is beyond RE2 (Invalid regular expression"),
         ('[columns.adc]\nfrom = "x"\nextract = "(x{5000})"', "`extract` is beyond RE2 (Invalid regular expression"),
         ('[columns.adc]\nfrom = "x"\ncolour = "red"', "not a mapping: Object contains unknown field `colour`"),
+        (f"a{'.a' * 300} = 1", "site_a.toml: line 1 has more than 250 dots. Write it in several lines."),
+        ("#" * 300_000, "site_a.toml: a mapping file has at most 256 KiB."),
     ],
 )
 def test_a_mapping_that_is_not_well_formed_is_one_line(tmp_path: Path, text: str, line: str) -> None:

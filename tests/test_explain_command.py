@@ -317,6 +317,17 @@ def test_a_patient_with_several_rows_is_chosen_by_adc(
     assert "two.csv, row 4: patient 'A2' cannot be scored" in capsys.readouterr().err
 
 
+def test_the_model_may_be_named_as_for_scoring_and_never_after_the_file(
+    bundle_folder: Path, cohort_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert adcr.main(["explain", str(cohort_csv), "--model", str(bundle_folder), "-o", str(page)]) == 0
+    assert page.is_file()
+    assert adcr.main(["validate", str(cohort_csv), str(bundle_folder)]) == 2
+    told = capsys.readouterr().err
+    assert f"MODEL comes before FILE: adcr validate {bundle_folder} {cohort_csv}" in told
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -59,14 +59,15 @@ def series_matrix() -> bytes:
     return gzip.compress("\n".join([*lines, "!series_matrix_table_begin", ""]).encode())
 
 
-def study_archive() -> bytes:
-    """A made-up cBioPortal study, and a member that would leave its folder."""
+def study_archive(header: str = "HER2_IHC_SCORE", *patients: str) -> bytes:
+    """A made-up cBioPortal study of two patients."""
+    first, second = patients or ("3", "1")
     files = {
         "made_up/meta_study.txt": "cancer_study_identifier: made_up\nname: Made up\ndescription: none\n",
         "made_up/meta_clinical_patient.txt": "cancer_study_identifier: made_up\ngenetic_alteration_type: CLINICAL\n"
         "datatype: PATIENT_ATTRIBUTES\ndata_filename: data_clinical_patient.txt\n",
         "made_up/data_clinical_patient.txt": "#Id\tHER2\n#Id\tHER2\n#STRING\tSTRING\n#1\t1\n"
-        "PATIENT_ID\tHER2_IHC_SCORE\nA1\t3\nA2\t1\n",
+        f"PATIENT_ID\t{header}\nA1\t{first}\nA2\t{second}\n",
         "made_up/meta_clinical_sample.txt": "cancer_study_identifier: made_up\ngenetic_alteration_type: CLINICAL\n"
         "datatype: SAMPLE_ATTRIBUTES\ndata_filename: data_clinical_sample.txt\n",
         "made_up/data_clinical_sample.txt": "#Id\tSample\n#Id\tSample\n#STRING\tSTRING\n#1\t1\n"
@@ -185,6 +186,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("ADCR_OFFLINE", raising=False)
 
 
 def fetched(server: Server, name: str, folder: Path, **options: Any) -> Path:
@@ -432,6 +434,21 @@ def test_a_broken_archive_leaves_the_cache(server: Server, tmp_path: Path, monke
     with pytest.raises(InputError, match="cut off or corrupt"):
         fetch_cohort("cbioportal:broken", tmp_path / "s.csv", folder=tmp_path / "cache", first_wait=0.01)
     assert left(tmp_path) == []
+
+
+def test_a_whole_study_whose_columns_need_a_mapping_stays_and_the_line_says_how_to_go_on(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCR_HOST_CBIOPORTAL", own_server.url)
+    own_server.bodies["unclear.tar.gz"] = study_archive("HER2_IHC_SCORE\tIHC_HER2", "3\tPositive", "1\tNegative")
+    with pytest.raises(InputError, match=r"its columns need a mapping: .*read as 'her2_ihc'") as error:
+        fetch_cohort("cbioportal:unclear", tmp_path / "s.csv", folder=tmp_path / "cache")
+    archive = tmp_path / "cache" / "unclear" / "unclear.tar.gz"
+    assert f"adcr cohort import {archive} --map FILE" in str(error.value)
+    mapping = tmp_path / "unclear.toml"
+    mapping.write_text('other_columns = "keep"\n[columns]\nher2_ihc = "HER2_IHC_SCORE"\n')
+    output = tmp_path / "s.csv"
+    assert adcr.main(["cohort", "import", str(archive), "--map", str(mapping), "-o", str(output)]) == 0
 
 
 @pytest.mark.parametrize("body", [gzip.compress(b"something else"), gzip.compress(bytes(range(256)) * 9), TABLE])

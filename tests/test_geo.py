@@ -167,6 +167,67 @@ def test_a_series_that_does_not_fit_is_refused_in_one_line(
     assert not (tmp_path / "c.csv").exists()
 
 
+def test_a_series_saved_from_a_spreadsheet_with_semicolons_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "GSE243375_series_matrix.csv"
+    path.write_text("\ufeff" + series_text().replace("\t", ";"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"not separated by tabs.* Use the series matrix as GEO hands it out"):
+        import_cohort(path, tmp_path / "c.csv")
+
+
+def test_a_series_whose_every_cell_is_quoted_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "GSE243375_series_matrix.txt"
+    text = "".join(
+        f'"{line.partition(chr(9))[0]}"\t{line.partition(chr(9))[2]}\n' for line in series_text().splitlines()
+    )
+    path.write_text("\ufeff" + text, encoding="utf-8")
+    assert len(import_cohort(path, tmp_path / "c.csv").patients) == PATIENTS
+
+
+def gene_matrix(path: Path, names: list[str], delimiter: str, corner: str, point: str = ".") -> Path:
+    """Gene-level matrix of every sample, with rows of given names and what stands before the first sample."""
+    titles = [f"{p}_site1_{core}" for p in range(PATIENTS) for core in ("core1", "core2", "surgery")]
+    values = np.random.default_rng(3).normal(5, 1, (len(names), len(titles)))
+    rows = [[name, *(f"{v:.3f}".replace(".", point) for v in own)] for name, own in zip(names, values, strict=True)]
+    lines = [delimiter.join([corner, *titles]), *(delimiter.join(row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "corner", "gene"),
+    [
+        ("genes.csv", ";", "", "ERBB2"),
+        ("genes.txt", ";", "gene", "ERBB2"),
+        ("genes.tsv", "\t", "gene_id\tgene_name", "ENSG00000141736.14\tERBB2"),
+        ("genes.csv", ",", "Entrez_Gene_Id,Hugo_Symbol", "2064,ERBB2"),
+    ],
+)
+def test_a_matrix_is_read_by_its_column_of_symbols_whatever_stands_between_its_cells(
+    matrix: Path, tmp_path: Path, name: str, delimiter: str, corner: str, gene: str
+) -> None:
+    path = gene_matrix(tmp_path / name, [gene], delimiter, corner)
+    found = import_cohort(matrix, tmp_path / "c.csv", expression=path).patients
+    assert found["erbb2_mrna_z"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("names", "point", "told"),
+    [
+        (["ENSG00000141736.14", "ENSG00000167258"], ".", "Its rows are Ensembl ids. Put HGNC symbols before them"),
+        (["2064", "51755"], ".", "Its rows are numbers, such as Entrez ids"),
+        (["216836_s_at", "1007_s_at"], ".", "Its rows are probes of an array"),
+        (["ERBB2"], ",", "decimal commas. Write them with decimal points."),
+    ],
+)
+def test_a_matrix_without_symbols_is_told_what_to_do(
+    matrix: Path, tmp_path: Path, names: list[str], point: str, told: str
+) -> None:
+    path = gene_matrix(tmp_path / "genes.tsv", names, "\t", "id", point)
+    with pytest.raises(InputError) as error:
+        import_cohort(matrix, tmp_path / "c.csv", expression=path)
+    assert told in str(error.value)
+
+
 def test_an_archive_that_is_cut_off_is_refused(matrix: Path, tmp_path: Path) -> None:
     matrix.write_bytes(matrix.read_bytes()[:-200])
     with pytest.raises(InputError):
@@ -242,6 +303,43 @@ def test_expression_is_standardised_within_each_platform(tmp_path: Path) -> None
     assert scores[:12].mean() == pytest.approx(0.0, abs=1e-6)
     assert scores[12:].mean() == pytest.approx(0.0, abs=1e-6)
     assert "within each of 2 platforms" in next(f.what for f in cohort.faults if f.code == "COH137")
+
+
+def test_a_patient_on_two_platforms_is_found_by_titles_without_their_prefix(tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    folder.mkdir()
+    columns = []
+    for platform, patients in (("GPL1", range(40)), ("GPL2", range(39, 70))):
+        # The trial's matrix names the patient who is on both platforms by each.
+        titles = [f"ISPY2_{100 + i}" + (f"-{platform}" if i == 39 else "") for i in patients]
+        columns += [title.removeprefix("ISPY2_") for title in titles]
+        lines = [
+            quoted("!Series_geo_accession", ["GSE1"]),
+            quoted("!Sample_title", titles),
+            quoted("!Sample_platform_id", [platform] * len(titles)),
+            quoted("!Sample_characteristics_ch1", [f"patient id: {100 + i}" for i in patients]),
+            quoted("!Sample_characteristics_ch1", [f"her2: {i % 2}" for i in patients]),
+            "!series_matrix_table_begin",
+        ]
+        (folder / f"GSE1-{platform}_series_matrix.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    values = np.random.default_rng(4).normal(8, 1, len(columns))
+    path = tmp_path / "genes.txt"
+    path.write_text("\t".join(columns) + "\nERBB2\t" + "\t".join(f"{v:.3f}" for v in values) + "\n", encoding="utf-8")
+    patients = import_cohort(folder, tmp_path / "c.csv", adc="T-DM1", expression=path, mapping=None).patients
+    assert len(patients) == 70
+    assert patients["erbb2_mrna_z"].notna().all()
+
+
+def test_samples_without_a_patient_are_put_aside_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "GSE243375_series_matrix.txt"
+    text = series_text()
+    for patient in (3, 4):
+        text = text.replace(f'patient id: P{patient}"', 'patient id: NA"')
+    path.write_text(text, encoding="utf-8")
+    cohort = import_cohort(path, tmp_path / "c.csv")
+    assert len(cohort.patients) == PATIENTS - 2
+    # Two cores before treatment of each.
+    assert [f.code for f in cohort.faults if f.row in cohort.rejected].count("COH060") == 4
 
 
 def test_ids_that_differ_in_signs_only_are_not_taken_for_one_another(tmp_path: Path) -> None:

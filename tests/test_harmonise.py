@@ -15,9 +15,13 @@ import adcr
 from features.cohort_file import cohort_from_table, read_cohort
 from features.cohort_import import import_cohort
 from features.faults import CohortRejectedError
-from features.harmonise import merge_cohorts, stated_status
+from features.harmonisation_report import harmonisation_document
+from features.harmonise import merge_cohorts
+from features.merged_file import merge_files
 from features.reference_population import her2_positive, references_of
+from features.report.document import Paragraph
 from features.side_by_side import compare_cohorts
+from features.stated_status import stated_status, status_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,11 +148,53 @@ def test_her2_positivity_is_read_from_status_then_class_then_ihc() -> None:
 def test_stated_status_is_compared_with_the_assays() -> None:
     rows = {"her2_ihc": ["3+", "0", "2+", "1+"], "her2_status": [1, 1, 0, 0], "her2_ish_ratio": [None, None, 2.4, None]}
     base = pd.DataFrame({"patient_id": list("ABCD"), "adc": "T-DM1", **rows})
-    found = stated_status(cohort_from_table(base, name="s.csv"), "s")
+    found = stated_status(cohort_from_table(base, name="s.csv"))
     assert found is not None
     # B is stated positive with IHC 0; C has a ratio above 2 and is stated negative.
     assert (found.both, found.agree, found.stated_positive, found.computed_positive) == (4, 2, 1, 1)
-    assert stated_status(cohort_from_table(base.drop(columns="her2_status"), name="s.csv"), "s") is None
+    assert stated_status(cohort_from_table(base.drop(columns="her2_status"), name="s.csv")) is None
+
+
+def test_a_status_filled_in_from_the_assays_is_not_told_as_agreement_in_silence() -> None:
+    rows = {"her2_ihc": ["3+", "0", "1+"], "her2_status": ["1", "1", ""]}
+    cohort = cohort_from_table(pd.DataFrame({"patient_id": list("ABC"), "adc": "T-DM1", **rows}), name="s.csv")
+    found = stated_status(cohort)
+    assert found is not None
+    assert found.filled
+    assert status_line(cohort) == (
+        "her2_status known as stated and from IHC or ISH by ASCO/CAP in 3 rows: 2 agree, 1 positive only as stated, "
+        "0 only by the assays; the stated one is kept. Statuses filled in from the assays are among those that agree."
+    )
+
+
+def test_the_report_says_where_a_missing_ihc_makes_positive_tumours_too_many() -> None:
+    ihc = ["3+", "0", "1+", None, None]
+    tested = pd.DataFrame({"patient_id": list("ABCDE"), "adc": "none", "her2_ihc": ihc, "her2_status": [1, 0, 0, 1, 0]})
+    parts = [cohort_from_table(tested, name="a.csv"), cohort("b.csv", 0)]
+    section = next(s for s in harmonisation_document(merge_cohorts(parts)).sections if s.id == "distributions")
+    told = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
+    assert "the share of positive tumours is too high where IHC is missing: a, 1 of 2 positive ones without IHC" in told
+
+
+def test_a_merge_takes_the_count_of_stated_statuses_from_the_import(tmp_path: Path) -> None:
+    study = tmp_path / "tiny"
+    study.mkdir()
+    head = "SAMPLE_ID\tPATIENT_ID\tHER2_STATUS\tHER2_IHC\n"
+    rows = "A-1\tA\tPositive\t3+\nB-1\tB\tPositive\t0\nC-1\tC\t\t1+\n"
+    (study / "data_clinical_sample.txt").write_text(head + rows)
+    import_cohort(study, tmp_path / "a.csv")
+    import_cohort(study, tmp_path / "b.csv")
+    merge_files(
+        [tmp_path / "a.csv", tmp_path / "b.csv"],
+        tmp_path / "m.csv",
+        names=["a", "b"],
+        prefix_ids=True,
+        report=tmp_path / "report",
+    )
+    told = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    section = next(s for s in told["sections"] if s["id"] == "her2")
+    # Of the third patient nothing was stated.
+    assert section["blocks"][0]["rows"][0][:3] == ["a", "2", "1 (50%)"]
 
 
 def test_differences_between_cohorts_are_the_textbook_ones() -> None:

@@ -124,6 +124,45 @@ def test_an_unknown_command_gets_one_line_with_the_nearest_name(capsys: pytest.C
     assert capsys.readouterr().err == "adcr: there is no command 'scroe'. Did you mean 'score'?\n"
 
 
+def test_a_fault_is_told_under_the_full_name_of_the_command_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert adcr.main(["cohort", "fetch", "nonsense", "-o", "out.csv"]) == 2
+    assert capsys.readouterr().err.startswith("adcr cohort fetch: there is no public cohort 'nonsense'")
+
+
+@pytest.mark.parametrize("name", ["cohort", "catalogue", "prior"])
+def test_no_line_of_a_groups_help_is_cut_off(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert adcr.main([name, "--help"]) == 0
+    assert "..." not in capsys.readouterr().out.replace("[ARGS]...", "")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = "import sys, adcr\nsys.exit(adcr.main(['cohort', 'list']))\n"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as listing:
+        assert listing.stdout
+        assert listing.stderr
+        listing.stdout.close()
+        assert listing.stderr.read() == b""
+        assert listing.wait() == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["cohort", "simulate", "--patients", "3", "-o", "nowhere/c.csv"],
+        ["cohort", "simulate", "--patients", "3", "-o", "c.csv", "--oracle", "nowhere/o.json"],
+        ["cohort", "template", "-o", "nowhere/c.csv"],
+    ],
+    ids=["simulate", "oracle", "template"],
+)
+def test_a_folder_that_is_not_there_is_told_before_anything_is_written(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert adcr.main(command) == 5
+    assert "its folder does not exist. Create it, or name another file." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert adcr.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("adcr ")

@@ -223,3 +223,11 @@ def test_a_short_fuzz_run_has_no_finding(project_root: Path, bundle_folder: Path
     done = subprocess.run(command, cwd=project_root, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(" 0 findings") == 6
+
+
+@pytest.mark.slow
+def test_fuzzing_makes_a_model_of_its_own_where_none_is_named(project_root: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.fuzz", "--bundles", "8", "--seed", "7000"]
+    done = subprocess.run(command, cwd=project_root, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("trained a model to mutate")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, chi2_contingency
 
-from serving.population_shift import calibration_risk, chi_square_tail, compare
+from serving.population_shift import Shift, calibration_risk, chi_square_tail, compare
 from serving.score_stream import score_file
 from serving.scoring_plan import ScoringTask
 
@@ -32,7 +32,15 @@ def test_the_stability_index_is_that_worked_by_hand() -> None:
     found = compare([30, 20, 10], [10, 20, 30])
     assert found.p_value == pytest.approx(chi2_contingency([[30, 20, 10], [10, 20, 30]]).pvalue)
     assert compare([], []) == (0.0, 1.0)
-    assert [calibration_risk(psi) for psi in (0.05, 0.2, 0.3)] == ["low", "moderate", "high"]
+    assert [calibration_risk(Shift(psi, 0.001)) for psi in (0.05, 0.2, 0.3)] == ["low", "moderate", "high"]
+
+
+def test_few_patients_of_the_same_kind_raise_no_alarm() -> None:
+    rng = np.random.default_rng(0)
+    training = rng.multinomial(200, [0.1] * 10).tolist()
+    told = [calibration_risk(compare(training, rng.multinomial(40, [0.1] * 10).tolist())) for _ in range(300)]
+    assert "uncertain" in told
+    assert told.count("moderate") + told.count("high") <= 6
 
 
 def test_a_file_like_the_training_cohort_has_not_moved_and_another_one_has(

@@ -15,14 +15,13 @@ from features.synthetic import simulate_cohort
 from training.cohort_prior import CohortPrior
 from training.column_scores import MOST_BINS, bin_column, column_scale
 from training.laplace import NormalPrior, constrained_mode, posterior
-from training.lightgbm_text import Leaf, Split, binned_tree, trees_text, where
 from training.primed import Primed
 from training.primed_trees import PrimedTrees, matched_intercept, primed_trees
 from training.prior import build_prior
 from training.prior_trees import steps_of
 from training.prior_worlds import PriorSettings
 from training.stacking import mixing_weight
-from training.tree_text import combine
+from training.tree_text import Leaf, Split, binned_tree, combine, trees_text, where
 
 OUTCOMES = ["pcr", "objective_response", "best_response", "pfs_months", "pfs_event", "data_origin", "cohort", "site"]
 

@@ -10,6 +10,8 @@ import pytest
 from features.cohort_file import read_cohort
 from features.cohort_import import import_cohort
 from features.faults import CohortRejectedError
+from features.public.registry import public_cohort
+from features.stated_status import stated_status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,12 +141,14 @@ def test_msk_calls_no_single_copy_loss_so_zero_is_not_none(msk: Cohort) -> None:
     assert notes(msk, "COH134")
 
 
-def test_msk_has_1756_patients(shared_data: Path) -> None:
+def test_msk_has_1669_patients_with_a_sample_of_before_treatment(shared_data: Path) -> None:
     cohort = read_cohort(shared_data / "msk_breast_2018")
-    assert len(cohort.patients) == 1756
+    assert len(cohort.patients) == 1669 == public_cohort("breast_msk_2018").patients
+    assert not cohort.patients["SAMPLE_SITE"].str.startswith("Post-").any()
+    assert "111 samples left out" in notes(cohort, "COH138")
     assert cohort.patients["patient_id"].is_unique
     assert set(cohort.patients["adc"]) == {"none"}
-    assert "162 further samples" in notes(cohort, "COH130")
+    assert "138 further samples" in notes(cohort, "COH130")
 
 
 def test_tcga_ihc_classes_are_counted_below_two_extra_header_rows(tcga: Cohort) -> None:
@@ -163,8 +167,21 @@ def test_tcga_status_is_computed_by_asco_cap(tcga: Cohort) -> None:
     assert set(patients["her2_class"].dropna()) == {"zero", "low", "positive"}
 
 
+def test_msk_stated_status_is_counted_beside_that_of_the_assays(msk: Cohort) -> None:
+    found = stated_status(msk)
+    assert found is not None
+    assert (found.both, found.agree, found.stated_positive, found.computed_positive) == (1376, 1374, 2, 0)
+
+
+def test_metabric_is_known_by_its_columns_where_no_file_names_it(shared_data: Path) -> None:
+    cohort = read_cohort(shared_data / "metabric")
+    assert cohort.patients["her2_status"].sum() == 247
+    assert "shipped mapping brca_metabric" in notes(cohort, "COH144")
+
+
 def test_metabric_has_2509_patients_and_247_her2_positive(shared_data: Path) -> None:
     cohort = read_cohort(shared_data / "metabric", mapping="brca_metabric")
+    assert "528 rows of 2,509" in notes(cohort, "COH143")
     assert cohort.rows_in == 2509
     assert cohort.patients["her2_status"].value_counts().to_dict() == {0.0: 1733, 1.0: 247}
     assert len(cohort.rows) + len(cohort.rejected) == 2509
@@ -172,8 +189,10 @@ def test_metabric_has_2509_patients_and_247_her2_positive(shared_data: Path) -> 
 
 
 def test_metabric_pik3ca_is_read_from_the_list_of_mutations(shared_data: Path) -> None:
-    pik3ca = read_cohort(shared_data / "metabric", mapping="brca_metabric").patients["pik3ca_mutated"]
-    assert (pik3ca.sum(), pik3ca.notna().sum()) == (795, 1859)
+    patients = read_cohort(shared_data / "metabric", mapping="brca_metabric").patients
+    assert (patients["pik3ca_mutated"].sum(), patients["pik3ca_mutated"].notna().sum()) == (795, 1859)
+    # The list tells no class; of 37 patients with any variant of BRCA1, 13 have one that cuts the protein short.
+    assert (patients["brca1_mutated"].sum(), patients["brca2_mutated"].sum()) == (13, 10)
 
 
 def test_tcga_erbb2_expression_rises_with_the_ihc_class(shared_data: Path, tmp_path: Path) -> None:

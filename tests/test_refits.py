@@ -14,7 +14,8 @@ from features.report.document import Bars, Figure, Table
 from training.bootstrap import HeldOut, resampling_weights
 from training.candidates import Boosted
 from training.cross_validation import cross_validate
-from training.explaining.left_out import fitted_without, groups_to_leave_out
+from training.explaining.examination import groups_to_leave_out
+from training.explaining.left_out import fitted_without
 from training.explaining.refits import FEWEST_REFITS, Refits, spread
 from training.metrics import log_losses
 from training.report.of_explanation import explanation_sections

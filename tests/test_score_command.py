@@ -274,6 +274,39 @@ def test_a_rejected_file_rejected_again_bears_its_faults_once(run: Any, faulty: 
     assert not [name for name in columns[6:] if name.startswith("fault_")]
 
 
+def test_a_tracked_run_tells_mlflow_counts_and_shift_and_no_patient(
+    run: Any, faulty: Path, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert run(faulty, "-o", "out.csv", "--track", "--experiment", "watched") == 0
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("watched")
+    assert experiment is not None
+    (found,) = client.search_runs([experiment.experiment_id])
+    manifest = manifest_of(tmp_path)
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics["rows_in"] == manifest["rows"]["in"] == 53
+    assert found.data.metrics["rows_rejected"] == 3
+    assert found.data.metrics["score_psi"] == manifest["score_psi"]
+    assert found.data.params["cohort_sha256"] == digest(faulty)
+    (artifact,) = (tmp_path / "mlartifacts").rglob("manifest.json")
+    assert json.loads(artifact.read_text("utf-8")) == manifest
+    everything = str(found.data) + artifact.read_text("utf-8")
+    assert not [name for name in table["patient_id"] if name in everything]
+
+
+def test_scores_outlive_a_store_that_cannot_take_the_run(
+    run: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert run(file, "-o", str(tmp_path / "out.csv"), "--track", "--quiet") == 4
+    assert "127.0.0.1:9" in one_line(capsys)
+    assert {"out.csv", "out.manifest.json"} <= written(tmp_path)
+
+
 def test_the_rejected_file_of_an_earlier_run_does_not_outlive_it(
     run: Any, faulty: Path, file: Path, tmp_path: Path
 ) -> None:
@@ -283,13 +316,17 @@ def test_the_rejected_file_of_an_earlier_run_does_not_outlive_it(
     assert manifest_of(tmp_path)["rejected"] is None
 
 
-def test_a_file_whose_every_row_is_invalid_gives_an_empty_score_file(
+def test_a_file_whose_every_row_is_invalid_gives_an_empty_score_file_and_ends_with_2(
     run: Any, table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table.assign(her2_ihc="4+").to_csv(tmp_path / "bad.csv", index=False)
     for suffix in ("csv", "parquet"):
-        assert run(tmp_path / "bad.csv", "-o", str(tmp_path / f"out.{suffix}")) == 0
-        assert "0 scored + 50 rejected" in capsys.readouterr().out
+        assert run(tmp_path / "bad.csv", "-o", str(tmp_path / f"out.{suffix}")) == 2
+        out, err = capsys.readouterr()
+        assert "0 scored + 50 rejected" in out
+        assert err == (
+            "adcr score: bad.csv: none of its rows could be scored. out.rejected.csv tells what to mend in each.\n"
+        )
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == ",".join(score_columns(3)) + "\n"
     assert len(pd.read_parquet(tmp_path / "out.parquet")) == 0
 
@@ -457,7 +494,7 @@ def test_more_reasons_than_make_sense_are_refused(run: Any, file: Path, capsys: 
     ("model", "told"),
     [
         ("nowhere", "there is no such model folder"),
-        ("site_a.csv", "a model is a folder; this is a file"),
+        ("site_a.csv", "a model is a folder; this is a file. Name a model's folder, a run id"),
         (".", "The folder holds no bundle.json"),
         ("models:/test-model", "there is no such model folder"),
         ("0" * 32, "there are no tracked runs in this folder"),

@@ -137,9 +137,11 @@ def test_two_workers_of_which_one_is_killed_give_every_row_once(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    manifest = score_file(replace(task, engine="dask", scheduler=cluster.scheduler_address))
-    done.set()
-    killer.join()
+    try:
+        manifest = score_file(replace(task, engine="dask", scheduler=cluster.scheduler_address))
+    finally:
+        done.set()
+        killer.join()
     assert scores(task.output).equals(expected)
     assert manifest.rows.scored == expected.num_rows
     here = score_file(replace(task, output=task.output.with_name("here")))

@@ -241,6 +241,27 @@ def test_batches_threads_and_column_order_leave_every_bit(
     assert varied(task, "reversed.parquet", file=tmp_path / "reversed.csv", block_bytes=5000).equals(expected)
 
 
+@pytest.mark.parametrize("odd", ["not done", "<1", "12,5", "many", "30 %"])
+def test_what_a_column_of_numbers_holds_at_its_end_counts_as_at_its_beginning(
+    task: ScoringTask, patients: pd.DataFrame, tmp_path: Path, odd: str
+) -> None:
+    cells = [*(f"{15 + row % 60}.5" for row in range(299)), odd]
+    table = patients.assign(til_percent=cells)
+    table.to_csv(tmp_path / "last.csv", index=False)
+    table[::-1].to_csv(tmp_path / "first.csv", index=False)
+
+    def told(name: str) -> Any:
+        try:
+            found = varied(task, f"{name}.parquet", file=tmp_path / f"{name}.csv", block_bytes=2000)
+        except CohortRejectedError as error:
+            return [fault.code for fault in error.faults]
+        rejected = tmp_path / f"{name}.rejected.csv"
+        lines = pd.read_csv(rejected)["patient_id"].tolist() if rejected.exists() else []
+        return found.sort_by("patient_id"), lines
+
+    assert told("last") == told("first")
+
+
 def test_a_folder_is_scored_as_one_file(task: ScoringTask, patients: pd.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     folder.mkdir()

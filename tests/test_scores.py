@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from features.biomarkers import measures
 from features.feature_schema import FeatureColumn
 from features.feature_table import encode
-from serving.number_texts import exact_texts, rounded_texts, signed_texts
+from serving.number_texts import exact_texts, rounded_text, rounded_texts, signed_texts
 from serving.patients import Patients
-from serving.reasons import _rounded, reason_text, value_text
+from serving.reasons import reason_text, value_text
 from serving.scores import (
     BANDS,
     LIKELY,
@@ -221,8 +221,7 @@ def test_a_number_told_to_machines_reads_back_exactly(value: float) -> None:
 )
 def test_numbers_written_together_are_written_as_one_by_one(values: list[float]) -> None:
     numbers = np.array(values)
-    codes, texts = rounded_texts(numbers, lambda value: _rounded(value, "+"))
-    assert [texts[code] for code in codes] == [_rounded(value, "+") for value in values]
+    assert rounded_texts(numbers).to_pylist() == [rounded_text(value) for value in values]
     assert exact_texts(numbers).to_pylist() == [repr(value).removesuffix(".0") for value in values]
     amounts = np.round(np.clip(numbers, -30, 30), 9)
     codes, texts = signed_texts(amounts)

@@ -14,7 +14,7 @@ from features.feature_table import encode
 from features.synthetic.cohort import simulate_cohort
 from training.bootstrap import Estimate
 from training.model_bundle import ModelBundle
-from training.text_lines import cell
+from training.text_lines import cell, metrics_table, wrapped
 from training.train import Plan, TrainingResult, prepare_training, train
 from training.training_table import outcome_of, prepare
 from training.training_text import verdict
@@ -46,7 +46,7 @@ def test_patients_without_an_adc_or_a_known_outcome_are_left_out_and_counted() -
     assert learned.patients == 75
     assert attrition.rows_in == 102
     assert attrition.left_out == {
-        "rows quarantined": 2,
+        "rows put aside with a fault": 2,
         "no ADC (comparator arm)": 10,
         "objective_response not known": 15,
     }
@@ -77,8 +77,14 @@ def test_a_cohort_that_no_model_can_learn_from_is_refused_with_reason_and_mend(c
 
 def test_an_endpoint_that_the_cohort_has_not_is_refused_with_those_it_has() -> None:
     table = cohort(100).patients.drop(columns=["pcr"])
-    with pytest.raises(InputError, match="It holds objective_response"):
+    with pytest.raises(InputError, match="It holds objective_response, known of 100 patients"):
         prepare(of_table(table), "pcr")
+
+
+def test_too_few_patients_are_told_with_the_rows_put_aside() -> None:
+    few = replace(of_table(cohort(100).patients.iloc[:25]), rejected=tuple(range(100, 180)), rows_in=105)
+    with pytest.raises(InputError, match=r"80 of 105 rows were put aside: 'adcr cohort check' tells why\."):
+        prepare(few, "objective_response")
 
 
 def test_a_patient_with_two_rows_is_never_split() -> None:
@@ -187,3 +193,12 @@ def test_progress_counts_every_fit() -> None:
 )
 def test_the_table_writes_estimates_short(estimate: Estimate, text: str) -> None:
     assert cell(estimate) == text
+
+
+def test_text_is_as_wide_as_the_terminal_and_never_wider_than_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [("mean by ADC", {m: Estimate(0.65, 0.55, 0.75) for m in ("auroc", "brier", "log_loss")})]
+    for columns, widest in (("44", 44), ("200", 80)):
+        monkeypatch.setenv("COLUMNS", columns)
+        lines = [*wrapped("many words of one sentence " * 9), *metrics_table(rows, ("auroc", "brier", "log_loss"))]
+        assert max(map(len, lines)) <= widest
+        assert sum(line.startswith("mean by ADC") for line in lines) == (3 if widest < 80 else 1)

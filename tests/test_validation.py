@@ -136,6 +136,18 @@ def test_a_subgroup_of_a_few_gives_counts_and_no_number(judged: TrainingResult) 
     assert "too few" in str(strata_section((), (small,)).blocks)
 
 
+def test_subgroups_are_named_by_what_they_are_divided_by_and_come_in_order(judged: TrainingResult) -> None:
+    ihc = np.array(["3+", "ultralow", "0", "1+"], dtype=object)[np.arange(judged.table.patients) % 4]
+    ages = np.array([70, 40, 60])[np.arange(judged.table.patients) % 3]
+    patients = pd.DataFrame({"adc": "T-DM1", "her2_ihc": ihc, "age_years": ages})
+    assert judged.model.log_odds is not None
+    found = [(g.by, g.level) for g in subgroups(patients, judged.held_out, judged.model.log_odds)]
+    assert found == [
+        *(("HER2 IHC", level) for level in ("0", "ultralow", "1+", "3+")),
+        *(("age", level) for level in ("below 50", "50 to 64", "65 and over")),
+    ]
+
+
 def test_a_cohort_of_31_with_one_site_and_one_drug_still_gets_a_report_that_says_what_it_cannot() -> None:
     patients = simulate_cohort(31, 57, setting="metastatic", adcs=["T-DM1"], missing=0.4).patients
     responds = (np.arange(31) % 2).astype(float)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from features.cohort import Cohort
     from training.metrics import Floats
     from training.model_bundle import ModelBundle
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
 
 ALIAS = "champion"
 

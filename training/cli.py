@@ -7,14 +7,15 @@ from typing import Literal
 
 import click
 
-_FILE = click.Path(path_type=Path, dir_okay=True)
+from features.command_options import PATH, encoding_option, json_option, map_option, sheet_option
+
 _EXPERIMENT = click.option(
     "--experiment", default="adcr", show_default=True, metavar="NAME", help="MLflow experiment that holds the runs."
 )
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=PATH)
 @click.option(
     "--endpoint",
     type=click.Choice(["pcr", "objective_response"]),
@@ -22,7 +23,7 @@ _EXPERIMENT = click.option(
     help="Outcome to predict: pathological complete response, or objective response (RECIST).",
 )
 @click.option("--group", metavar="COLUMN", help="Column whose patients are never split, such as site or cohort.")
-@click.option("--name", help="Name that the model is registered by (default: adcr-<endpoint>).")
+@click.option("--name", metavar="NAME", help="Name that the model is registered by (default: adcr-<endpoint>).")
 @click.option(
     "--extra-features",
     metavar="COLUMN,...",
@@ -30,19 +31,28 @@ _EXPERIMENT = click.option(
     help="Columns outside the catalogue to learn from too, as plain numbers or categories.",
 )
 @_EXPERIMENT
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Equal seeds give equal models.")
 @click.option(
-    "--folds", type=click.IntRange(2, 20), default=5, show_default=True, help="Parts of the cross-validation."
+    "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Equal seeds give equal models."
 )
-@click.option("--repeats", type=click.IntRange(1, 50), default=5, show_default=True, help="Repeats with other splits.")
 @click.option(
-    "--map",
-    "mapping",
-    metavar="FILE|NAME",
-    help="Mapping file (TOML) of a foreign table, or the name of a mapping shipped with adcr.",
+    "--folds",
+    type=click.IntRange(2, 20),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Parts of the cross-validation.",
 )
-@click.option("--sheet", help="Sheet of an Excel file that has several.")
-@click.option("--encoding", help="Text encoding, where the file is not UTF-8 or UTF-16.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 50),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="Repeats with other splits.",
+)
+@map_option
+@sheet_option
+@encoding_option
 @click.option("--no-prior", is_flag=True, help="Learn from the cohort alone, without what the literature expects.")
 @click.option("--tune", is_flag=True, help="Search the settings of the trees inside every training part (minutes).")
 @click.option("--learning-curve", is_flag=True, help="Refit on growing parts: how good with fewer patients?")
@@ -59,12 +69,13 @@ _EXPERIMENT = click.option(
 @click.option(
     "--optimism",
     type=click.IntRange(0, 1000),
+    metavar="N",
     default=None,
     help="Refits on resamples by which apparent performance is corrected; 0 for none (default: 30, tuned 15).",
 )
 @click.option("--ignore", multiple=True, metavar="CODE", help="Check to silence (ADC002); repeat it for several.")
-@click.option("--output", type=_FILE, metavar="DIR", help="Folder for a copy of the model, beside MLflow's.")
-@click.option("--report", type=_FILE, metavar="DIR", help="Folder for a copy of report.html and report.json.")
+@click.option("-o", "--output", type=PATH, metavar="DIR", help="Folder for a copy of the model, beside MLflow's.")
+@click.option("--report", type=PATH, metavar="DIR", help="Folder for a copy of report.html and report.json.")
 @click.option(
     "--engine",
     type=click.Choice(["threads", "dask"]),
@@ -73,7 +84,7 @@ _EXPERIMENT = click.option(
     help="Where folds, resamples and searches run: threads of this machine, or workers of a Dask cluster.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler (default: a cluster of this machine).")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON for machines instead of text.")
+@json_option
 @click.pass_obj
 def train(
     model_script: Path | None,
@@ -157,7 +168,7 @@ def train(
     show_default=True,
     help="JSON and CSV hold every metric.",
 )
-@click.option("--html", type=_FILE, metavar="FILE", help="Page to write too, with settings that differ and pictures.")
+@click.option("--html", type=PATH, metavar="FILE", help="Page to write too, with settings that differ and pictures.")
 def compare(experiment: str, metrics: tuple[str, ...], form: Literal["text", "json", "csv"], html: Path | None) -> None:
     """Print the tracked training runs of an experiment side by side, newest first."""
     from training.comparison import compare as compare_runs

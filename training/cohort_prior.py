@@ -8,27 +8,24 @@ easily and well-known ones hardly.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from features.adcs import adcs
-from features.biomarkers import Direction, biomarker_of, measures
-from features.feature_table import PAYLOAD_PREFIX, encode
+from features.feature_table import encode
 from training.column_scores import ColumnScale, column_scale, level_scores
+from training.prior_terms import Routes, Term, directions_of, routes_of, terms_of
 from training.prior_trees import PriorTrees, split_by_step, steps_of
 from training.small_boosters import safe_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from features.biomarkers import Route
     from features.feature_schema import FeatureSchema
     from training.metrics import Floats, Integers
     from training.prior_worlds import Evidence
@@ -56,20 +53,6 @@ _TREE_SETTINGS = {
 _FEWEST_SIMULATED = 200
 #: Ridge of the regression that reads a world's additive effects; far below the information of thousands of patients.
 _RIDGE = 5.0
-#: Columns of the ADC that tell payload routes apart.
-_ROUTE_COLUMNS = "adc_linker_cleavable"
-
-
-@dataclass(frozen=True)
-class Term:
-    """One additive effect: a column (and a level of it, where it is a category) among the patients of a route.
-
-    `level` and `route` are None for a numeric column, and for all patients.
-    """
-
-    column: int
-    level: int | None
-    route: int | None
 
 
 @dataclass(frozen=True)
@@ -102,7 +85,7 @@ class CohortPrior:
     schema: FeatureSchema
     trees: PriorTrees
     scales: tuple[ColumnScale | None, ...]
-    routes: tuple[tuple[tuple[int, float], ...], ...]
+    routes: Routes
     terms: tuple[Term, ...]
     mean: Floats
     covariance: Floats
@@ -158,11 +141,11 @@ def _make(evidence: Evidence, schema: FeatureSchema, received: list[str], endpoi
     matrix = encode(evidence.patients.iloc[rows], schema).to_numpy()
     probability = expit(evidence.log_odds[rows].astype(np.float64))
     scales = tuple(_scale(schema, matrix, j) for j in range(len(schema.columns)))
-    routes, route_names = _routes(schema, received)
-    terms = _terms(schema, routes)
+    routes, route_names = routes_of(schema, received)
+    terms = terms_of(schema, routes)
     trees = _mean_trees(matrix, probability.mean(axis=1), schema)
     tree_log_odds = trees.parts(matrix).sum(axis=1)
-    direction, sharing = _directions(schema, terms, route_names)
+    direction, sharing = directions_of(schema, terms, route_names)
     blank = CohortPrior(
         schema=schema,
         trees=trees,
@@ -225,47 +208,6 @@ def _scale(schema: FeatureSchema, matrix: Floats, position: int) -> ColumnScale 
     return column_scale(values)
 
 
-def _routes(
-    schema: FeatureSchema, received: list[str]
-) -> tuple[tuple[tuple[tuple[int, float], ...], ...], list[Route | None]]:
-    """Payload classes of the cohort, split by linker where that differs; with the catalogue's route of each."""
-    known = [a for a in received if a in adcs()]
-    columns = [j for j, c in enumerate(schema.columns) if c.name.startswith(PAYLOAD_PREFIX) or c.name == _ROUTE_COLUMNS]
-    if not columns or not known:
-        return ((),), [adcs()[known[0]].route if known else None]
-    values = encode(pd.DataFrame({"adc": known}), schema).to_numpy()[:, columns]
-    found: dict[tuple[tuple[int, float], ...], Route | None] = {}
-    for adc_id, row in zip(known, values, strict=True):
-        conditions = _singled_out(columns, row, values)
-        found.setdefault(conditions, adcs()[adc_id].route)
-    return tuple(found), list(found.values())
-
-
-def _singled_out(columns: list[int], row: Floats, every: Floats) -> tuple[tuple[int, float], ...]:
-    """Fewest columns, in order, whose values no ADC of another route shares."""
-    rest = every[~np.all((every == row) | (np.isnan(every) & np.isnan(row)), axis=1)]
-    conditions: list[tuple[int, float]] = []
-    # Payload columns that are 1 come first: alone they single out most routes.
-    for j in np.argsort(-np.nan_to_num(row, nan=-1.0), kind="stable"):
-        if not len(rest):
-            break
-        differs = rest[:, j] != row[j]
-        if np.isfinite(row[j]) and differs.any():
-            conditions.append((columns[j], float(row[j])))
-            rest = rest[~differs]
-    return tuple(conditions)
-
-
-def _terms(schema: FeatureSchema, routes: tuple[tuple[tuple[int, float], ...], ...]) -> tuple[Term, ...]:
-    """Per column one effect, and one per route for what the payload can change."""
-    terms = []
-    for j, column in enumerate(schema.columns):
-        by_route = len(routes) > 1 and column.source in ("biomarker", "extra")
-        levels = range(len(column.levels)) if column.kind == "categorical" else (None,)
-        terms += [Term(j, level, route) for level in levels for route in (range(len(routes)) if by_route else (None,))]
-    return tuple(terms)
-
-
 def _mean_trees(matrix: Floats, probability: Floats, schema: FeatureSchema) -> PriorTrees:
     import lightgbm
 
@@ -294,29 +236,3 @@ def _additive_effects(scores: Floats, tree_log_odds: Floats, probability: Floats
     information = (design * (p * (1 - p))[:, None]).T @ design + np.diag(ridge)
     effects = cho_solve(cho_factor(information), design.T @ (probability - p[:, None]))[1:]
     return effects.mean(axis=1), np.atleast_2d(np.cov(effects))
-
-
-def _directions(schema: FeatureSchema, terms: tuple[Term, ...], routes: list[Route | None]) -> tuple[Floats, Floats]:
-    """Signs of the catalogue for each term, shared among the measures of a biomarker."""
-    of_biomarker = [
-        (biomarker_of()[schema.columns[t.column].name].id, t.route)
-        if schema.columns[t.column].source == "biomarker"
-        else None
-        for t in terms
-    ]
-    counts = Counter(of_biomarker)
-    sharing = np.array([1.0 if b is None else float(counts[b]) for b in of_biomarker])
-    signs = np.array([_sign(schema, t, routes[t.route or 0]) for t in terms])
-    return signs / np.sqrt(sharing), sharing
-
-
-def _sign(schema: FeatureSchema, term: Term, route: Route | None) -> float:
-    column = schema.columns[term.column]
-    if column.source != "biomarker" or term.level is not None or route is None:
-        return 0.0
-    biomarker, measure = biomarker_of()[column.name], measures()[column.name]
-    claim = biomarker.directions.get(route)
-    if claim is None or not (biomarker.baseline and biomarker.usable) or biomarker.conditional_on:
-        return 0.0
-    sign = {Direction.INCREASE: 1.0, Direction.DECREASE: -1.0}.get(claim.direction, 0.0)
-    return sign * measure.toward_state

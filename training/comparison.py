@@ -10,6 +10,7 @@ import msgspec
 
 from features.errors import InputError, TrackingError
 from training.run_store import RunStore, default_store, opened, store_exists
+from training.text_lines import line_width
 from training.tracked_run import KIND_TAG, sweep_dead_runs
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ Format = Literal["text", "json", "csv"]
 DEFAULT_METRICS = ("auroc", "log_loss", "brier", "calibration_slope")
 #: Runs are read in pages of this many, and no more than this many in all.
 _PAGE, _MOST_RUNS = 500, 5000
-_WIDTH = 80
+#: What MLflow calls the end of a run that Ctrl-C or the machine broke off.
+_STATUS = {"KILLED": "broken off"}
 
 
 class ComparedRun(msgspec.Struct, frozen=True):
@@ -152,9 +154,9 @@ def _text(comparison: Comparison) -> str:
     if not comparison.runs:
         return f"Experiment '{comparison.experiment}' has no training runs."
     runs = f"{len(comparison.runs)} run{'' if len(comparison.runs) == 1 else 's'}"
-    lines = [f"Experiment '{comparison.experiment}', {runs}, newest first. 95% intervals.", ""]
+    lines = [f"Experiment '{comparison.experiment}', {runs}, newest first, times in UTC. 95% intervals.", ""]
     for number, run in enumerate(comparison.runs, 1):
-        marks = [run.status.lower()] if run.status != "FINISHED" else []
+        marks = [_STATUS.get(run.status, run.status.lower())] if run.status != "FINISHED" else []
         marks += ["SIMULATED"] if run.simulated else []
         marks += ["became champion"] if run.champion == "yes" else []
         patients, events = run.metrics.get("patients"), run.metrics.get("events")
@@ -162,7 +164,7 @@ def _text(comparison: Comparison) -> str:
         lines.append(f"{number:>3}  {run.started}  {run.name}{counts}")
         lines.append(f"     {'; '.join([run.model_version or 'no model', *marks])}; run {run.run_id}")
     width = 21
-    shown = max(1, (_WIDTH - 5) // width)
+    shown = max(1, (line_width() - 5) // width)
     for start in range(0, len(comparison.metrics), shown):
         block = comparison.metrics[start : start + shown]
         lines += ["", " " * 5 + "".join(f"{m:<{width}}" for m in block).rstrip()]

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from training.bootstrap import Estimate
     from training.learning_curve import CurvePoint
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
 
 
 def literature_sentence(result: TrainingResult) -> str:

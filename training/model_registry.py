@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from features.cohort import Cohort
     from features.feature_schema import FeatureColumn, FeatureSchema
     from training.tracked_run import TrackedRun
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
 
 #: Name of the logged model, and of the bundle's folder within its artifacts.
 MODEL_NAME, BUNDLE_NAME = "model", "bundle"

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import expit
 
+from training.beliefs import BENDS, BEST, STRAIGHT_BELIEFS, Belief
 from training.binned_cohort import BinnedCohort
 from training.laplace import ConstrainedMode, NormalPrior, Posterior, constrained_mode, posterior
 
@@ -39,60 +40,6 @@ _ADDED_SD = 0.5
 #: Beliefs of less weight than this are not refitted under constraints.
 _LEAST_SHARE = 0.05
 _JITTER = 1e-9
-
-
-@dataclass(frozen=True)
-class Belief:
-    """One version of the prior.
-
-    Attributes
-    ----------
-    worlds : float
-        Factor on the covariance of the worlds' effects; 0 for no literature at all.
-    free : float
-        Standard deviation of an effect of any column, per score, beside the literature's.
-    directed : bool
-        Whether effects lean towards the catalogue's directions beyond what the simulator has.
-    bent : float
-        Standard deviation of the departure of an effect from a line.
-    added : float
-        Standard deviation of an effect of a column that the user added, at least.
-    """
-
-    worlds: float
-    free: float
-    directed: bool = False
-    bent: float = 0.0
-    added: float = 0.0
-
-    @property
-    def literature(self) -> bool:
-        """Whether the simulated worlds enter; directions alone are not counted."""
-        return self.worlds > 0
-
-    @property
-    def log_prior(self) -> float:
-        """Log of its probability before the cohort is seen, up to a constant: the literature is trusted first.
-
-        Each departure from what the simulated worlds say (wider, freer, directed, bent) halves it or worse, and so
-        does leaving the literature out; ten patients can outweigh any of these.
-        """
-        departures = _DOUBT_OF_WIDER * (self.worlds > 1) + _DOUBT_OF_DIRECTED * self.directed
-        departures += _DOUBT_OF_BENT * (self.bent > 0) + _DOUBT_OF_NONE * (not self.literature)
-        freedom = _DOUBT_OF_FREE * np.clip(np.log2(self.free / _LEAST_FREE) / 2, 0, 2)
-        return float(-departures - freedom)
-
-
-#: Log-odds against beliefs that depart from the simulated worlds. Weights half as large or twice as large changed the
-#: log loss of learning from 100 patients by less than 0.003 in any family of `benchmarks/learning.py`.
-_DOUBT_OF_WIDER, _DOUBT_OF_DIRECTED, _DOUBT_OF_BENT, _DOUBT_OF_FREE, _DOUBT_OF_NONE = 0.7, 0.7, 0.7, 1.0, 1.0
-_LEAST_FREE = 0.03
-#: What is tried first; then the best of these with bent effects.
-STRAIGHT_BELIEFS = (
-    *(Belief(w, f, d) for w in (1.0, 3.0) for f in (0.03, 0.15, 0.3) for d in (False, True)),
-    *(Belief(0.0, f, d) for f in (0.03, 0.1, 0.2, 0.4) for d in (False, True)),
-)
-_BENDS, _BEST = (0.15, 0.3), 4
 
 
 @dataclass(frozen=True)
@@ -161,7 +108,7 @@ class Primed:
         if self._added.any():
             self.fits += [self._fit(replace(belief, added=_ADDED_SD)) for belief in self._best()]
         if self.bends.shape[1]:
-            self.fits += [self._fit(replace(belief, bent=bend)) for bend in _BENDS for belief in self._best()]
+            self.fits += [self._fit(replace(belief, bent=bend)) for bend in BENDS for belief in self._best()]
         evidence = np.array([f.posterior.log_evidence + f.belief.log_prior for f in self.fits])
         shares = np.exp(evidence - evidence.max())
         self.shares: Floats = shares / shares.sum()
@@ -177,7 +124,7 @@ class Primed:
         """Best straight beliefs so far."""
         straight = [f for f in self.fits if not f.belief.bent]
         ranked = sorted(straight, key=lambda f: -f.posterior.log_evidence - f.belief.log_prior)
-        return [f.belief for f in ranked[:_BEST]]
+        return [f.belief for f in ranked[:BEST]]
 
     def _root(self, belief: Belief) -> tuple[Floats, Floats]:
         """Mean of the terms' effects under a belief, and a root of their covariance."""

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from features.biomarkers import biomarker_of
 from features.feature_schema import FeatureSchema
-from training.lightgbm_text import Leaf, Split, binned_tree, trees_text, where
+from training.tree_text import Leaf, Split, binned_tree, trees_text, where
 
 if TYPE_CHECKING:
     from training.metrics import Floats, Integers

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from features.command_options import json_option
 
-@click.group()
+
+@click.group(no_args_is_help=True)
 def prior() -> None:
     """Build and show the literature prior that training starts from.
 
@@ -14,7 +16,7 @@ def prior() -> None:
     """
 
 
-@prior.command()
+@prior.command(short_help="Build the prior, if it is not in the cache")
 @click.option("--force", is_flag=True, help="Build it anew even where it is in the cache.")
 def build(*, force: bool) -> None:
     """Build the prior, if it is not in the cache, so that later commands find it ready."""
@@ -33,8 +35,8 @@ def build(*, force: bool) -> None:
     )
 
 
-@prior.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON for machines instead of text.")
+@prior.command(short_help="Show what the prior was made of")
+@json_option
 def show(*, as_json: bool) -> None:
     """Show what the prior was made of, and what it leans towards for each ADC."""
     from training.prior import literature_prior

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from features.cohort import Cohort
     from training.bootstrap import Estimate
     from training.cross_validation import CandidateResult
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
 
 COHORT_TAG, SIMULATED_TAG = "adcr.cohort_sha256", "adcr.simulated"
 

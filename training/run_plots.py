@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.cross_validation import CandidateResult
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
 
 _MODEL_COLOUR, _BASELINE_COLOURS = "#b3261e", ("#9aa0a6", "#7fb3d5", "#76b39d", "#1f5fa8")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from features.cohort import Cohort
     from features.report.document import Document
     from training.model_registry import RegisteredModel
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
 
 #: Longest dataset digest that MLflow stores.
 _DIGEST_DIGITS = 36

@@ -1,7 +1,8 @@
-"""Lines of text for a terminal of 80 columns: sentences, and tables of metrics with their intervals."""
+"""Lines of text for a terminal, of 80 columns at most: sentences, and tables of metrics with their intervals."""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,12 +18,24 @@ _LABELS = {
     "calibration_slope": "calibr. slope",
     "calibration_intercept": "calibr. intercept",
 }
-_NAME_WIDTH, _MOST_COLUMNS = 23, 80
+_NAME_WIDTH = 23
+#: Narrower terminals than this are written past; longer lines than this are hard to read.
+_FEWEST_COLUMNS, _MOST_COLUMNS = 40, 80
 RESEARCH_USE = "Research use only; not a treatment recommendation."
 
 
+def line_width() -> int:
+    """Columns of the terminal that text goes to; 80 where there is none, or where it has more.
+
+    Returns
+    -------
+    int
+    """
+    return min(max(shutil.get_terminal_size((_MOST_COLUMNS, 24)).columns, _FEWEST_COLUMNS), _MOST_COLUMNS)
+
+
 def metrics_table(rows: Sequence[tuple[str, Mapping[str, Estimate]]], metrics: Sequence[str]) -> list[str]:
-    """Write metrics side by side, a row per model; those that do not fit into 80 columns go below.
+    """Write metrics side by side, a row per model; those that do not fit into a line go below.
 
     Parameters
     ----------
@@ -37,9 +50,9 @@ def metrics_table(rows: Sequence[tuple[str, Mapping[str, Estimate]]], metrics: S
     labels = max([_NAME_WIDTH, *(len(label) + 1 for label, _ in rows)])
     widths = {m: max(len(_LABELS[m]), *(len(_cell_of(found, m)) for _, found in rows)) + 2 for m in metrics}
     lines: list[str] = []
-    left = list(metrics)
+    left, most = list(metrics), line_width()
     while left:
-        fitting = [m for i, m in enumerate(left) if labels + sum(widths[x] for x in left[: i + 1]) - 2 <= _MOST_COLUMNS]
+        fitting = [m for i, m in enumerate(left) if labels + sum(widths[x] for x in left[: i + 1]) - 2 <= most]
         block = fitting or left[:1]
         left = left[len(block) :]
         lines += [""] if lines else []
@@ -72,7 +85,7 @@ def cell(estimate: Estimate) -> str:
 
 
 def wrapped(text: str, *, hang: int = 0) -> list[str]:
-    """Break a sentence at 80 columns.
+    """Break a sentence at the edge of the terminal, or at 80 columns.
 
     Parameters
     ----------
@@ -86,4 +99,4 @@ def wrapped(text: str, *, hang: int = 0) -> list[str]:
     """
     from textwrap import wrap
 
-    return wrap(text, 80, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False)
+    return wrap(text, line_width(), subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""One parent run per `adcr train`: opened before the work, closed whatever happens, and swept up after a crash."""
+"""One run per `adcr train` or `adcr score --track`: opened before the work, closed whatever happens, swept up after."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PROCESS_TAG, HOST_TAG = "adcr.process", "adcr.host"
 ENDED_TAG = "adcr.ended"
 KIND_TAG = "adcr.kind"
+_COMMANDS = {"training": "adcr train", "scoring": "adcr score"}
 _PAGE = 1000
 #: Without it the MLflow UI opens the experiment as one of language models, with traces instead of training runs.
 _UI_TAG, _UI_KIND = "mlflow.experimentKind", "custom_model_development"
@@ -41,8 +42,10 @@ class TrackedRun:
 
 
 @contextmanager
-def open_run(store: RunStore, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
-    """Open a parent run; it ends FINISHED, FAILED (an error) or KILLED (an interruption).
+def open_run(
+    store: RunStore, experiment: str, name: str, tags: Mapping[str, str], *, kind: str = "training"
+) -> Iterator[TrackedRun]:
+    """Open a run; it ends FINISHED, FAILED (an error) or KILLED (an interruption).
 
     Runs of this machine whose process has died are ended first, so that none stays RUNNING for ever.
 
@@ -54,6 +57,7 @@ def open_run(store: RunStore, experiment: str, name: str, tags: Mapping[str, str
     name : str
         Of the run.
     tags : mapping of str to str
+    kind : {"training", "scoring"}
 
     Yields
     ------
@@ -75,8 +79,8 @@ def open_run(store: RunStore, experiment: str, name: str, tags: Mapping[str, str
             run_name=name,
             tags={
                 **tags,
-                **process_tags(),
-                KIND_TAG: "training",
+                **process_tags(_COMMANDS[kind]),
+                KIND_TAG: kind,
             },
         )
         status = "FAILED"
@@ -90,15 +94,20 @@ def open_run(store: RunStore, experiment: str, name: str, tags: Mapping[str, str
             client.set_terminated(run.info.run_id, status)
 
 
-def process_tags() -> dict[str, str]:
+def process_tags(command: str = "adcr train") -> dict[str, str]:
     """Tags of every run from its first moment on, by which it is known when its process has died.
+
+    Parameters
+    ----------
+    command : str
+        What opened it.
 
     Returns
     -------
     dict of str to str
     """
     return {
-        "mlflow.source.name": "adcr train",
+        "mlflow.source.name": command,
         "mlflow.source.type": "LOCAL",
         PROCESS_TAG: process_stamp(os.getpid()),
         HOST_TAG: socket.gethostname(),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from training.model_registry import RegisteredModel
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
 
 DEFAULT_EXPERIMENT = "adcr"
 
@@ -106,7 +106,8 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
     from training.model_bundle import require_free, write_bundle
     from training.run_store import default_store
     from training.tracked_run import open_run
-    from training.train import Plan, default_name, prepare_training, train_prepared
+    from training.train import default_name, train_prepared
+    from training.training_plan import Plan, prepare_training
 
     name = request.name or default_name(request.endpoint)
     _require_name(name)

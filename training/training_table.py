@@ -29,6 +29,9 @@ ENDPOINTS: tuple[Endpoint, ...] = ("pcr", "objective_response")
 FEWEST_PATIENTS = 30
 FEWEST_PER_OUTCOME = 10
 
+#: Reason for leaving out rows with a fault, as everywhere that tells of them.
+PUT_ASIDE = "rows put aside with a fault"
+
 #: RECIST 1.1: complete and partial response are objective responses. NE (not evaluable) is no outcome here.
 _RESPONSE_OF_BEST = {"CR": 1.0, "PR": 1.0, "SD": 0.0, "PD": 0.0}
 
@@ -129,12 +132,33 @@ def outcome_of(patients: pd.DataFrame, endpoint: Endpoint) -> NDArray[np.float64
         return np.asarray(patients[endpoint].to_numpy(dtype=np.float64, na_value=np.nan))
     if endpoint == "objective_response" and "best_response" in patients:
         return np.asarray(patients["best_response"].map(_RESPONSE_OF_BEST), dtype=np.float64)
-    held = [e for e in ENDPOINTS if e in patients or (e == "objective_response" and "best_response" in patients)]
     raise InputError(
-        f"The cohort has no column '{endpoint}'.",
-        where="--endpoint",
-        mend=f"It holds {' and '.join(held)}." if held else "Add the outcome as a column of 0 and 1.",
+        f"The cohort has no column '{endpoint}', the outcome.",
+        mend=f"Rename the column of 0 and 1 that holds it, or name it with --map.{_other_outcomes(patients, endpoint)}",
     )
+
+
+def _other_outcomes(patients: pd.DataFrame, endpoint: Endpoint) -> str:
+    known = {e: int(patients[e].notna().sum()) for e in ENDPOINTS if e != endpoint and e in patients}
+    told = [f"{other}, known of {count} patients" for other, count in known.items() if count]
+    return f" It holds {' and '.join(told)}." if told else ""
+
+
+def put_aside(cohort: Cohort) -> str:
+    """Sentence on the rows that cannot be used, where there are any.
+
+    Parameters
+    ----------
+    cohort : Cohort
+
+    Returns
+    -------
+    str
+        With a space before it; empty where every row can be used.
+    """
+    if not cohort.rejected:
+        return ""
+    return f" {len(cohort.rejected)} of {cohort.rows_in} rows were put aside: 'adcr cohort check' tells why."
 
 
 def prepare(
@@ -166,13 +190,13 @@ def prepare(
     known = np.isfinite(outcome)
     rows = np.flatnonzero(treated & known)
     left_out = {
-        "rows quarantined": len(cohort.rejected),
+        PUT_ASIDE: len(cohort.rejected),
         "identical duplicates": cohort.duplicates_merged,
         "no ADC (comparator arm)": int((~treated).sum()),
         f"{endpoint} not known": int((treated & ~known).sum()),
     }
     responses = outcome[rows].astype(np.int64)
-    _require_enough(responses, endpoint, cohort.source.name)
+    _require_enough(responses, endpoint, cohort)
     # Only what is learned from may decide which columns vary.
     learned = replace(
         cohort,
@@ -199,7 +223,7 @@ def prepare(
     return table, Attrition(cohort.rows_in, shown, left_out_columns(learned, schema))
 
 
-def _require_enough(outcome: NDArray[np.int64], endpoint: str, name: str) -> None:
+def _require_enough(outcome: NDArray[np.int64], endpoint: str, cohort: Cohort) -> None:
     patients, events = len(outcome), int(outcome.sum())
     fault = ""
     if patients < FEWEST_PATIENTS:
@@ -213,7 +237,9 @@ def _require_enough(outcome: NDArray[np.int64], endpoint: str, name: str) -> Non
             f"a model needs {FEWEST_PER_OUTCOME} of each outcome."
         )
     if fault:
-        raise InputError(fault, where=name, mend="Add patients, or choose another --endpoint.")
+        raise InputError(
+            fault + put_aside(cohort), where=cohort.source.name, mend="Add patients, or choose another --endpoint."
+        )
 
 
 def settings_of(cohort: Cohort, table: TrainingTable) -> tuple[str, ...]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from features.report.files import HTML_FILE
 from training.literature_text import learning_curve_lines, literature_sentence
 from training.metrics import METRICS
 from training.text_lines import RESEARCH_USE, metrics_table, wrapped
+from training.training_table import PUT_ASIDE
 from training.validation.text import checks_lines, validation_lines
 
 if TYPE_CHECKING:
     from training.estimate import Estimate
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
     from training.training_session import TrainingSession
 
 _TOP_INFLUENCES = 5
@@ -49,6 +52,7 @@ def session_text(session: TrainingSession) -> str:
         *wrapped(f"Builds most on {', '.join(i.name for i in result.influences[:_TOP_INFLUENCES])}."),
         "",
         *wrapped(f"{registered.name} version {registered.version} {champion}: {registered.decision.reason}."),
+        *_written(session),
         "",
         "Next:",
         *(f"  {line}" for line in next_commands(session)),
@@ -70,7 +74,8 @@ def _cohort_lines(result: TrainingResult) -> list[str]:
         + (f"; {', '.join(stamp.settings)}." if stamp.settings else ".")
     )
     left_out = "; ".join(f"{count} {reason}" for reason, count in result.attrition.left_out.items())
-    lines += wrapped(f"Left out of {result.attrition.rows_in} rows: {left_out or 'none'}.")
+    why = " 'adcr cohort check' tells why." if PUT_ASIDE in result.attrition.left_out else ""
+    lines += wrapped(f"Left out of {result.attrition.rows_in} rows: {left_out or 'none'}.{why}")
     signed = sum(c.monotone != 0 for c in result.table.schema.columns)
     lines += wrapped(
         f"{len(result.table.schema.columns)} columns, {signed} held to the direction that the catalogue gives. "
@@ -142,6 +147,13 @@ def _notes(result: TrainingResult) -> list[str]:
     return notes
 
 
+def _written(session: TrainingSession) -> list[str]:
+    """Name the copies that were asked for; the run holds both anyway."""
+    request = session.request
+    written = [] if request.output is None else [f"wrote {request.output}"]
+    return written if request.report is None else [*written, f"wrote {request.report / HTML_FILE}"]
+
+
 def next_commands(session: TrainingSession) -> list[str]:
     """Commands that a user can run now.
 
@@ -155,7 +167,7 @@ def next_commands(session: TrainingSession) -> list[str]:
     """
     registered = session.registered
     model = f"models:/{registered.name}@champion" if registered.decision.moves else registered.uri
-    experiment = f" --experiment '{session.experiment}'" if session.experiment != "adcr" else ""
+    experiment = f" --experiment {shlex.quote(session.experiment)}" if session.experiment != "adcr" else ""
     return [
         f"adcr score FILE --model {model} -o scores.csv",
         f"adcr compare{experiment}",

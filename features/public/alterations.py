@@ -6,34 +6,32 @@ by the study's own lists. Everything else is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features import fault_rules as rules
 from features.biomarkers import measures
+from features.public.copy_number_calls import (
+    AMPLIFIED,
+    DEEP,
+    PARTIAL,
+    SHALLOW,
+    Calls,
+    column_position,
+    copy_number_notes,
+    read_copy_number,
+)
 from features.public.gene_coverage import GeneCoverage
-from features.public.study_folder import data_lines
-from features.tables.text_table import refuse
+from features.public.study_folder import data_lines, unknown_ids
+from features.public.variant_classes import TRUNCATING_CLASSES, class_of, is_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from features.cohort import Fault
     from features.public.gene_coverage import Profile
     from features.public.study_folder import StudyFolder
 
-#: Variant classes that the portal leaves out by default, but for the promoter of TERT (cBioPortal file formats, MAF).
-LEFT_OUT_CLASSES = frozenset({"Silent", "Intron", "IGR", "3'UTR", "5'UTR", "3'Flank", "5'Flank"})
-_PROMOTER_KEPT = ("TERT", "5'Flank")
-#: Variant classes that cut the protein short.
-TRUNCATING_CLASSES = frozenset(
-    {"Nonsense_Mutation", "Frame_Shift_Del", "Frame_Shift_Ins", "Splice_Site", "Translation_Start_Site"}
-)
-#: Discrete copy-number calls. The portal reads -1.5, a partial deletion, as -2; so does adcr.
-_DEEP, _PARTIAL, _SHALLOW, _AMPLIFIED = "-2", "-1.5", "-1", "2"
-_CALLS = {float(call): call for call in (_DEEP, _PARTIAL, _SHALLOW, "0", "1", _AMPLIFIED)}
 #: Measures of single variants: gene and protein changes.
 _VARIANTS: Mapping[str, tuple[str, frozenset[str]]] = {
     "erbb2_l755s_mutated": ("ERBB2", frozenset({"p.L755S", "p.L755P"})),
@@ -47,14 +45,6 @@ _LOSS_BY_MUTATION = ("nf1_loss", "arid1a_loss")
 _LOSS_BY_DELETION = ("pten_loss", *_LOSS_BY_MUTATION)
 #: Genes whose missense variants are mostly of no known significance: only what cuts the protein short counts.
 _TRUNCATED_ONLY = frozenset({"brca1_mutated", "brca2_mutated"})
-#: Entrez ids of the genes that a copy-number file without symbols is searched for.
-_ENTREZ = {"2064": "ERBB2", "51755": "CDK12", "5290": "PIK3CA", "5728": "PTEN", "84464": "SLX4", "5243": "ABCB1"}
-#: Columns of a copy-number file that describe the gene.
-_OF_THE_GENE = frozenset({"Hugo_Symbol", "Entrez_Gene_Id", "Cytoband"})
-#: Share of cells with decimals from which on a file holds ratios, and no calls.
-_MOST_STRAY = 0.01
-#: What stands for a gene that was not called in a sample.
-_NO_CALL = frozenset({"", "na", "n/a", "nan", "null", "not profiled"})
 #: Columns of a mutation file: as the MAF format names them, then as the portal's programming interface does.
 _MAF_COLUMNS = {
     "gene": ("Hugo_Symbol", "hugoGeneSymbol"),
@@ -62,26 +52,6 @@ _MAF_COLUMNS = {
     "class": ("Variant_Classification", "mutationType"),
     "change": ("HGVSp_Short", "proteinChange"),
 }
-
-
-@dataclass
-class Calls:
-    """Calls of one gene.
-
-    Attributes
-    ----------
-    copy_number : dict of str to str
-        Discrete call by sample, as written.
-    variants : dict of str to list of (str, str)
-        Variant class and protein change of each mutation by sample.
-    """
-
-    copy_number: dict[str, str] = field(default_factory=dict)
-    variants: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-
-    def altered(self) -> set[str]:
-        """Tell the samples with a mutation, or with a copy-number call other than 0."""
-        return {*self.variants, *(s for s, call in self.copy_number.items() if call != "0")}
 
 
 @dataclass(frozen=True)
@@ -107,8 +77,8 @@ def read_alterations(study: StudyFolder, samples: Sequence[str]) -> Alterations:
     """
     notes: list[Fault] = []
     calls = {gene: Calls() for gene in sorted(altered_genes())}
-    levels = _read_copy_number(study, calls, notes)
-    sequenced, listed_genes = _read_mutations(study, calls, notes)
+    levels = read_copy_number(study, calls, notes, frozenset(samples))
+    sequenced, listed_genes = _read_mutations(study, calls, notes, frozenset(samples))
     altered = {gene: frozenset(found.altered()) for gene, found in calls.items()}
     covered = GeneCoverage(study, samples, altered=altered)
     columns = {}
@@ -120,7 +90,7 @@ def read_alterations(study: StudyFolder, samples: Sequence[str]) -> Alterations:
         values = _values(measure, kind, calls[gene], covered.samples(measure, gene, kind, listed), levels)
         if values:
             columns[measure] = values
-    notes += [*covered.notes(), *_copy_number_notes(calls, levels)]
+    notes += [*covered.notes(), *copy_number_notes(calls, levels)]
     return Alterations(columns, tuple(notes))
 
 
@@ -143,78 +113,8 @@ def _measured_genes() -> dict[str, tuple[str, Profile]]:
     return found
 
 
-def _read_copy_number(study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault]) -> frozenset[str]:
-    """Fill in the calls of the wanted genes; return every level that the study uses for any gene."""
-    path = study.files.get("copy_number")
-    if path is None:
-        return frozenset()
-    lines = data_lines(path)
-    header = next(lines, [])
-    by_id = "Hugo_Symbol" not in header and "Entrez_Gene_Id" in header
-    gene_at = _position(path, header, "Entrez_Gene_Id" if by_id else "Hugo_Symbol")
-    levels: set[str] = set()
-    read, unknown = 0, []
-
-    def put(gene: str, pairs: Iterable[tuple[str, str]]) -> None:
-        nonlocal read
-        for sample, text in pairs:
-            read += 1
-            call = _call(text)
-            if call is None:
-                unknown.append(text)
-            elif call:
-                calls[gene].copy_number[sample] = call
-
-    if "Sample_Id" in header and "Value" in header:
-        sample_at, value_at = header.index("Sample_Id"), header.index("Value")
-        for cells in lines:
-            if len(cells) > max(gene_at, sample_at, value_at):
-                levels.add(_call(cells[value_at]) or "")
-                gene = _ENTREZ.get(cells[gene_at], "") if by_id else cells[gene_at]
-                if gene in calls:
-                    put(gene, [(cells[sample_at], cells[value_at])])
-    else:
-        samples = [(i, name) for i, name in enumerate(header) if name not in _OF_THE_GENE]
-        for cells in lines:
-            levels.update(_call(text) or "" for text in set(cells[len(header) - len(samples) :]))
-            gene = _ENTREZ.get(cells[gene_at], "") if by_id and len(cells) > gene_at else cells[gene_at]
-            if gene in calls:
-                put(gene, [(name, cells[i]) for i, name in samples if i < len(cells)])
-    if unknown:
-        if sum(map(_is_broken, unknown)) > _MOST_STRAY * read:
-            raise refuse(path.name, rules.NO_DISCRETE_CALLS, value=next(filter(_is_broken, unknown)))
-        notes.append(rules.UNKNOWN_CALLS.fault(number=len(unknown), value=unknown[0]))
-    return frozenset(levels - {""})
-
-
-@cache
-def _call(text: str) -> str | None:
-    """Discrete call of a cell, "" where there is none, None where it is something else."""
-    stripped = text.strip()
-    if stripped.lower() in _NO_CALL:
-        return ""
-    try:
-        return _CALLS.get(float(stripped))
-    except ValueError:
-        return None
-
-
-def _is_broken(cell: str) -> bool:
-    """Whether a cell holds a number with decimals, as log ratios have and calls have not."""
-    try:
-        return not float(cell).is_integer()
-    except ValueError:
-        return False
-
-
-def _position(path: Path, header: Sequence[str], name: str) -> int:
-    if name not in header:
-        raise refuse(path.name, rules.MISSING_COLUMN, needed=name, hint="", meaning=name)
-    return header.index(name)
-
-
 def _read_mutations(
-    study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault]
+    study: StudyFolder, calls: Mapping[str, Calls], notes: list[Fault], known: frozenset[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Fill in the mutations of the wanted genes by the portal's own filter.
 
@@ -227,10 +127,10 @@ def _read_mutations(
     header = next(lines, [])
     at = {what: next((header.index(n) for n in names if n in header), -1) for what, names in _MAF_COLUMNS.items()}
     for what in ("gene", "sample"):
-        _position(path, header, header[at[what]] if at[what] >= 0 else _MAF_COLUMNS[what][0])
+        column_position(path, header, header[at[what]] if at[what] >= 0 else _MAF_COLUMNS[what][0])
     if "Hugo_Symbol" in header:
         # Without its class a variant of a MAF cannot be told from a silent one.
-        _position(path, header, _MAF_COLUMNS["class"][0])
+        column_position(path, header, _MAF_COLUMNS["class"][0])
     samples: set[str] = set()
     genes: set[str] = set()
     left_out = 0
@@ -244,6 +144,7 @@ def _read_mutations(
         left_out += not read_variant(calls.get(gene, Calls()), gene, sample, variant, change)
     if left_out:
         notes.append(rules.VARIANTS_LEFT_OUT.fault(number=left_out))
+    notes += unknown_ids(study, path, samples - known)
     return _case_list(study) | samples, frozenset(genes)
 
 
@@ -255,7 +156,7 @@ def read_variant(calls: Calls, gene: str, sample: str, variant_class: str, chang
     calls : Calls
     gene, sample : str
     variant_class : str
-        Of the MAF format; empty where it is not known.
+        Of the MAF format; where it is not known, the change tells as much of it as it can.
     change : str
         Protein change, with or without "p.".
 
@@ -264,10 +165,11 @@ def read_variant(calls: Calls, gene: str, sample: str, variant_class: str, chang
     bool
         False where it was left out.
     """
-    if variant_class in LEFT_OUT_CLASSES and (gene, variant_class) != _PROMOTER_KEPT:
+    kind = variant_class or class_of(change)
+    if is_left_out(gene, kind):
         return False
     written = change if not change or change.startswith("p.") else f"p.{change}"
-    calls.variants.setdefault(sample, []).append((variant_class, written))
+    calls.variants.setdefault(sample, []).append((kind, written))
     return True
 
 
@@ -310,18 +212,18 @@ def _values(measure: str, kind: str, calls: Calls, covered: frozenset[str], leve
         return {sample: str(int(_has_variant(measure, calls.variants.get(sample, [])))) for sample in sorted(covered)}
     known = {s: c for s, c in calls.copy_number.items() if s in covered}
     if measure == "erbb2_deletion":
-        told = {_DEEP: "homozygous", _PARTIAL: "homozygous", _SHALLOW: "hemizygous", _AMPLIFIED: "none"}
-        if _SHALLOW in levels:
+        told = {DEEP: "homozygous", PARTIAL: "homozygous", SHALLOW: "hemizygous", AMPLIFIED: "none"}
+        if SHALLOW in levels:
             # Where the study never calls a single-copy loss, 0 does not rule one out.
             told |= {"0": "none", "1": "none"}
         return {sample: told[call] for sample, call in known.items() if call in told}
     if measure in _LOSS_BY_DELETION:
-        lost = {sample: call in (_DEEP, _PARTIAL) for sample, call in known.items()}
+        lost = {sample: call in (DEEP, PARTIAL) for sample, call in known.items()}
         if measure in _LOSS_BY_MUTATION:
             cut = {s for s, v in calls.variants.items() if any(kind in TRUNCATING_CLASSES for kind, _ in v)}
             lost = {sample: is_lost or sample in cut for sample, is_lost in lost.items()}
         return {sample: str(int(is_lost)) for sample, is_lost in lost.items()}
-    return {sample: str(int(call == _AMPLIFIED)) for sample, call in known.items()}
+    return {sample: str(int(call == AMPLIFIED)) for sample, call in known.items()}
 
 
 def _has_variant(measure: str, variants: Iterable[tuple[str, str]]) -> bool:
@@ -330,13 +232,3 @@ def _has_variant(measure: str, variants: Iterable[tuple[str, str]]) -> bool:
     if measure in _TRUNCATED_ONLY:
         return any(kind in TRUNCATING_CLASSES or not kind for kind, _ in variants)
     return any(True for _ in variants)
-
-
-def _copy_number_notes(calls: Mapping[str, Calls], levels: frozenset[str]) -> list[Fault]:
-    notes = []
-    partial = sum(call == _PARTIAL for gene in calls.values() for call in gene.copy_number.values())
-    if partial:
-        notes.append(rules.PARTIAL_DELETION.fault(number=partial))
-    if levels and _SHALLOW not in levels:
-        notes.append(rules.NO_SHALLOW_CALLS.fault(column="erbb2_deletion"))
-    return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -11,11 +12,13 @@ import pyarrow as pa
 
 from features import fault_rules as rules
 from features.cohort import NO_ADC, CohortSource
-from features.mapping_file import ColumnMapping, TableMapping, load_mapping, shipped_mappings
+from features.mapping_file import ColumnMapping, TableMapping
 from features.public.alterations import read_alterations
 from features.public.sampling_time import is_after
+from features.public.study_contents import notes_on_contents
 from features.public.study_expression import read_study_expression
-from features.public.study_folder import open_study, read_clinical
+from features.public.study_folder import open_study, read_clinical, unknown_ids
+from features.public.study_mapping import shipped_for
 from features.tables.text_table import TextTable, refuse, with_columns
 
 if TYPE_CHECKING:
@@ -28,7 +31,15 @@ if TYPE_CHECKING:
     from features.public.study_folder import StudyFolder
 
 #: Attributes that may say when a sample was taken.
-_TIME_COLUMNS = ("SAMPLE_TYPE", "SAMPLE_CLASS", "TIMEPOINT", "TIME_POINT", "TREATMENT_STATUS", "BIOPSY_TIME")
+_TIME_COLUMNS = (
+    "SAMPLE_TYPE",
+    "SAMPLE_SITE",
+    "SAMPLE_CLASS",
+    "TIMEPOINT",
+    "TIME_POINT",
+    "TREATMENT_STATUS",
+    "BIOPSY_TIME",
+)
 
 
 @dataclass(frozen=True)
@@ -79,42 +90,58 @@ def read_study(
     everyone = np.arange(len(samples))
     ids = samples.texts(samples.columns.index("SAMPLE_ID"), everyone)
     alterations = read_alterations(study, ids)
-    columns = _clinical(study, samples)
+    columns, strangers = _clinical(study, samples)
     columns |= {name: [values.get(sample, "") for sample in ids] for name, values in alterations.columns.items()}
-    table = _table(study.study, columns, samples.rows, [*samples.notes, *alterations.notes])
-    table = _before_treatment(table)
+    table = _table(study.study, columns, samples.rows, [*samples.notes, *strangers, *alterations.notes])
+    table = _before_treatment(table, keep=per == "sample")
     if per == "patient":
         table = _one_per_patient(table, table.notes)
     # Over the samples that are kept: others are no part of the population that a z-score refers to.
     table, expressed = _with_expression(table, study)
     measured = [*alterations.columns, *expressed]
-    chosen = _complete(mapping or _shipped(study.study), study, table.columns, measured, adc=adc, per=per)
+    found, doubts = (mapping, []) if mapping else shipped_for(study.study, table.columns)
+    chosen = _complete(found, study, table.columns, measured, adc=adc, per=per)
     received = chosen.entries().get("adc")
     if adc is None and received is not None and received.constant == NO_ADC:
-        note = rules.NO_TREATMENT.fault()
-        table = _with_notes(table, [*table.notes, note])
+        doubts = [*doubts, rules.NO_TREATMENT.fault()]
+    table = _with_notes(table, [*table.notes, *doubts, *notes_on_contents(table, chosen)])
     source = CohortSource(name=study.study, path=folder, sha256=study.digest())
     return Study(table, chosen, source)
 
 
-def _clinical(study: StudyFolder, samples: TextTable) -> dict[str, list[str]]:
-    """Sample attributes, and the patient's attributes beside each of their samples."""
+def _clinical(study: StudyFolder, samples: TextTable) -> tuple[dict[str, list[str]], list[Fault]]:
+    """Sample attributes, and the patient's attributes beside each of their samples; patients without one are told."""
     everyone = np.arange(len(samples))
     columns = {name: samples.texts(i, everyone) for i, name in enumerate(samples.columns)}
     path = study.files.get("patients")
+    doubts = _rows_differ(samples, "SAMPLE_ID", study.files["samples"].name)
     if path is None:
-        return columns
+        return columns, doubts
     patients = read_clinical(path)
     if "PATIENT_ID" not in patients.columns:
         fault = {"needed": "PATIENT_ID", "hint": "", "meaning": "the patient id"}
         raise refuse(path.name, rules.MISSING_COLUMN, **fault)
     rows = np.arange(len(patients))
-    position = {i: n for n, i in enumerate(patients.texts(patients.columns.index("PATIENT_ID"), rows))}
+    ids = patients.texts(patients.columns.index("PATIENT_ID"), rows)
+    position = {i: n for n, i in reversed(list(enumerate(ids)))}
     for i, name in enumerate(patients.columns):
         if name not in columns:
             texts = patients.texts(i, rows)
             columns[name] = [texts[position[p]] if p in position else "" for p in columns["PATIENT_ID"]]
-    return columns
+    doubts += _rows_differ(patients, "PATIENT_ID", path.name)
+    return columns, [*doubts, *unknown_ids(study, path, position.keys() - set(columns["PATIENT_ID"]))]
+
+
+def _rows_differ(table: TextTable, key: str, file: str) -> list[Fault]:
+    """Tell how many ids have several rows of different values."""
+    everyone = np.arange(len(table))
+    texts = [table.texts(i, everyone) for i in range(len(table.columns))]
+    ids = texts[table.columns.index(key)]
+    several = {i for i, count in Counter(ids).items() if count > 1}
+    different = {row for row in zip(*texts, strict=True) if row[table.columns.index(key)] in several}
+    times = Counter(row[table.columns.index(key)] for row in different)
+    number = sum(count > 1 for count in times.values())
+    return [rules.ROWS_DIFFER.fault(number=number, file=file)] if number else []
 
 
 def _table(name: str, columns: dict[str, list[str]], rows: NDArray[np.int64], notes: Sequence[Fault]) -> TextTable:
@@ -133,8 +160,11 @@ def _with_expression(table: TextTable, study: StudyFolder) -> tuple[TextTable, l
     return replace(with_columns(table, cells), notes=(*table.notes, *notes)), list(found)
 
 
-def _before_treatment(table: TextTable) -> TextTable:
-    """Leave out samples that the study says were taken on or after treatment: they are no baseline."""
+def _before_treatment(table: TextTable, *, keep: bool) -> TextTable:
+    """Leave out samples that the study says were taken on or after treatment: they are no baseline.
+
+    Where every sample is asked for they are kept, and told.
+    """
     everyone = np.arange(len(table))
     after = np.zeros(len(table), dtype=bool)
     for position, name in enumerate(table.columns):
@@ -144,6 +174,8 @@ def _before_treatment(table: TextTable) -> TextTable:
         return table
     if after.all():
         return _with_notes(table, [*table.notes, rules.ALL_AFTER_TREATMENT.fault()])
+    if keep:
+        return _with_notes(table, [*table.notes, rules.POST_TREATMENT_KEPT.fault(number=int(after.sum()))])
     note = rules.AFTER_TREATMENT.fault(number=int(after.sum()))
     return _with_notes(table.take(np.flatnonzero(~after)), [*table.notes, note])
 
@@ -165,10 +197,6 @@ def _one_per_patient(table: TextTable, notes: Sequence[Fault]) -> TextTable:
         return table
     note = rules.ONE_SAMPLE.fault(number=len(table) - len(kept), patients=len(kept))
     return _with_notes(table.take(kept), [*notes, note])
-
-
-def _shipped(study: str) -> TableMapping:
-    return load_mapping(study) if study in shipped_mappings() else TableMapping(columns={})
 
 
 def _complete(

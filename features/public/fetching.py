@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import gzip
 import os
+import shlex
 import shutil
 import tarfile
-import tempfile
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from features import fault_rules as rules
 from features.errors import InputError, OutputError
-from features.faults import NAME_CHARACTERS, shown
-from features.limits import Limits
+from features.faults import NAME_CHARACTERS, CohortRejectedError, shown
 from features.public.cache_place import caching
 from features.public.cbioportal_api import fetch_study
 from features.public.download import download
-from features.public.file_content import ARCHIVES
 from features.public.patience import FIRST_WAIT
 from features.public.registry import PublicCohort, host_address, public_cohort
+from features.public.study_archive import unpacked_study
 from features.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: What reading a damaged file ends in.
 _UNREADABLE = (InputError, ValueError, LookupError, EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error)
+#: Faults of column names, which a mapping mends.
+_OF_COLUMNS = {r.code for r in (rules.AMBIGUOUS_NAME, rules.SAME_MEASURE_TWICE, rules.NO_BIOMARKER, rules.NEAR_NAME)}
 #: Longest part of a study's own licence that is kept beside the cohort.
 _LICENCE_CHARACTERS = 4_000
 
@@ -142,7 +144,7 @@ def _fetch_files(
         fresh += [] if there else [target]
     with _unread_removed(entry, list(found), fresh):
         matrix = found.pop() if expression else None
-        with _source(entry, found, place) as source:
+        with unpacked_study(found[0] if len(found) == 1 else place) as source:
             cohort = import_cohort(source, output, mapping=entry.mapping or None, expression=matrix)
             return cohort, _study_terms(source)
 
@@ -158,6 +160,13 @@ def _unread_removed(entry: PublicCohort, found: list[Path], fresh: list[Path]) -
         if "ADCR_MAX_" in why:
             # The file is whole; only the user's caps refuse it.
             raise
+        if isinstance(error, CohortRejectedError) and {fault.code for fault in error.faults} <= _OF_COLUMNS:
+            # The file is whole; what its columns mean is for a mapping to say.
+            raise InputError(
+                f"it was fetched, but its columns need a mapping: {why}",
+                where=entry.name,
+                mend=f"Write one, then: adcr cohort import {shlex.quote(str(found[0]))} --map FILE.",
+            ) from error
         suspects = [path for path in found if path.name in why] or found
         removed = [path for path in suspects if path in fresh]
         for path in removed:
@@ -169,43 +178,6 @@ def _unread_removed(entry: PublicCohort, found: list[Path], fresh: list[Path]) -
         told = [f"Removed from the cache: {', '.join(map(str, removed))}; fetch again."] if removed else []
         told += [f"Read from the cache: {', '.join(map(str, kept))}; remove it to fetch it again."] if kept else []
         raise InputError(f"it cannot be read: {why}", where=entry.name, mend=" ".join(told)) from error
-
-
-@contextmanager
-def _source(entry: PublicCohort, found: list[Path], place: Path) -> Iterator[Path]:
-    if not found[0].name.endswith(ARCHIVES):
-        yield found[0] if len(found) == 1 else place
-        return
-    with tempfile.TemporaryDirectory() as unpacked:
-        _unpack(found[0], Path(unpacked))
-        studies = [p.parent for p in sorted(Path(unpacked).rglob("meta_study.txt"))]
-        if not studies:
-            raise InputError("the archive holds no study.", where=found[0].name)
-        yield studies[0]
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack plain files within the folder only, and no more than the limits allow."""
-    left = Limits.from_environment().max_expanded_bytes
-    try:
-        with tarfile.open(archive, "r:gz") as packed:
-            for member in packed:
-                if not member.isfile():
-                    continue
-                left -= member.size
-                if left < 0:
-                    raise InputError(
-                        "the archive expands beyond the cap.", where=archive.name, mend="Raise ADCR_MAX_EXPANDED_BYTES."
-                    )
-                packed.extract(member, folder, filter="data")
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"the archive is cut off or corrupt ({type(error).__name__}).", where=archive.name) from error
-    except OSError as error:
-        raise OutputError(
-            f"the archive cannot be unpacked: {(error.strerror or str(error)).lower()}.",
-            where=str(folder),
-            mend="Make room, or name another folder with TMPDIR.",
-        ) from error
 
 
 def _check_output(output: Path) -> None:

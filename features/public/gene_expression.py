@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -16,11 +12,11 @@ import pandas as pd
 from features import fault_rules as rules
 from features.biomarkers import measures
 from features.errors import InputError
-from features.limits import Limits
-from features.tables.packed_file import open_bytes
+from features.public.matrix_columns import known_columns
+from features.public.matrix_rows import matrix_rows, no_gene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -42,6 +38,7 @@ _FIRST_NORMAL_TYPE = 10
 _OF_THE_GENE = frozenset(
     {"hugosymbol", "entrezgeneid", "entrezid", "cytoband", "description", "genename", "chromosome"}
 )
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 #: Cells without a value.
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
@@ -120,8 +117,9 @@ def read_matrix(path: Path) -> ExpressionMatrix:
     Parameters
     ----------
     path : pathlib.Path
-        CSV or TSV, packed or not. The first column holds gene symbols, also as SYMBOL|ENTREZ; columns that describe the
-        gene (Entrez id, cytoband) are no samples.
+        CSV or TSV, packed or not; also with semicolons. The first column holds gene symbols, also as SYMBOL|ENTREZ, or
+        one that is named so (Hugo_Symbol, gene_name); columns that describe the gene (Entrez id, cytoband) are no
+        samples.
 
     Returns
     -------
@@ -132,11 +130,11 @@ def read_matrix(path: Path) -> ExpressionMatrix:
     InputError
         The file is cut off or ragged, no row is a gene of the catalogue, or a value is no number.
     """
-    header, rows = _genes(path)
+    header, rows, names = matrix_rows(path, measured_genes())
     if not rows:
-        wide = sum(name.partition("|")[0].strip().upper() in measured_genes() for name in header)
-        mend = "Turn it round: it has genes in columns." if wide else "Rows must be HGNC symbols, columns samples."
-        raise InputError("no row is a gene of the catalogue.", where=path.name, mend=mend)
+        raise no_gene(path.name, header, names, measured_genes())
+    if any(_DECIMAL_COMMA.fullmatch(c.strip()) for found in rows.values() for cells in found for c in cells):
+        raise InputError("its numbers have decimal commas.", where=path.name, mend="Write them with decimal points.")
     kept = [
         p
         for p, name in enumerate(header)
@@ -217,72 +215,6 @@ def _logged(values: pd.DataFrame, scale: Scale, name: str) -> pd.DataFrame:
     return values
 
 
-def places_in_series(matrix: ExpressionMatrix, samples: pd.DataFrame, patient: pd.Series[str]) -> dict[int, int]:
-    """Find the columns of a matrix that are samples of a GEO series: by title, accession, or the patient.
-
-    Parameters
-    ----------
-    matrix : ExpressionMatrix
-    samples : pandas.DataFrame of shape (n_samples, any)
-        With `title` and `geo_accession`.
-    patient : pandas.Series of shape (n_samples,)
-        Patient of each sample.
-
-    Returns
-    -------
-    dict of int to int
-        Row of `samples` by position of the column.
-
-    Raises
-    ------
-    InputError
-        No column is a sample.
-    """
-    for names in (samples.get("title"), samples.get("geo_accession"), patient):
-        if names is not None:
-            rows = {str(name): row for row, name in reversed(list(enumerate(names)))}
-            found = {p: rows[name] for p, name in known_columns(matrix.samples, list(rows)).items()}
-            if found:
-                return found
-    raise InputError(
-        "no column is a sample of the series.", where=matrix.name, mend="Name the gene-level matrix of this series."
-    )
-
-
-def known_columns(columns: Sequence[str], names: Sequence[str]) -> dict[int, str]:
-    """Find columns by name: as written, as R writes it, or without signs where that leaves no doubt.
-
-    Parameters
-    ----------
-    columns : sequence of str
-    names : sequence of str
-        What columns may be called.
-
-    Returns
-    -------
-    dict of int to str
-        Name by position of the column.
-    """
-    wanted = {name.strip(): name for name in names}
-    by_r, loosely = _unambiguous(names, _r_name), _unambiguous(names, _loose)
-    once = Counter(_loose(column) for column in columns)
-    found = {}
-    for position, column in enumerate(columns):
-        name = wanted.get(column.strip()) or by_r.get(column.strip())
-        if name is None and once[_loose(column)] == 1:
-            name = loosely.get(_loose(column))
-        if name is not None:
-            found[position] = name
-    return found
-
-
-def _unambiguous(names: Iterable[str], form: object) -> dict[str, str]:
-    assert callable(form)
-    formed = [(form(name), name) for name in names]
-    times = Counter(key for key, _ in formed)
-    return {key: name for key, name in formed if times[key] == 1}
-
-
 def samples_of_patients(matrix: ExpressionMatrix, patients: Sequence[str]) -> dict[int, str]:
     """Find the columns of a matrix that are samples of given patients.
 
@@ -316,40 +248,8 @@ def samples_of_patients(matrix: ExpressionMatrix, patients: Sequence[str]) -> di
     return found
 
 
-def _genes(path: Path) -> tuple[list[str], dict[str, list[list[str]]]]:
-    """Header without its first cell, and the rows of each gene wanted."""
-    wanted = measured_genes()
-    delimiter = "," if ".csv" in path.suffixes else "\t"
-    rows: dict[str, list[list[str]]] = {}
-    try:
-        with closing(open_bytes(path, Limits.from_environment())) as stream:
-            lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=delimiter)
-            first = next((cells for cells in lines if cells and not cells[0].startswith("#")), [])
-            for cells in lines:
-                measure = wanted.get(cells[0].partition("|")[0].strip().upper()) if cells else None
-                if measure:
-                    rows.setdefault(measure, []).append(cells[1:])
-    except FileNotFoundError as error:
-        raise InputError("there is no such file.", where=str(path), mend="Check the name.") from error
-    except (OSError, EOFError, csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"it cannot be read ({error}).", where=path.name, mend="Download it again.") from error
-    width = {len(cells) for found in rows.values() for cells in found}
-    # R leaves the name of the first column out.
-    header = first if width == {len(first)} else first[1:]
-    if rows and width != {len(header)}:
-        raise InputError("its rows differ in length.", where=path.name, mend="Download it again.")
-    return header, rows
-
-
-def _r_name(name: str) -> str:
-    """Name of a column as R's make.names leaves it."""
-    dotted = re.sub(r"[^A-Za-z0-9._]", ".", name.strip())
-    return dotted if re.match(r"[A-Za-z]|\.(?!\d)", dotted) else f"X{dotted}"
-
-
 def _loose(name: str) -> str:
-    """Name without signs and case, and without the X that R puts before a digit."""
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"^X(?=\d)", "", name.strip()).lower())
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _is_number(cell: str) -> bool:

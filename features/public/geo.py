@@ -22,7 +22,8 @@ from features import fault_rules as rules
 from features.errors import InputError
 from features.faults import shown
 from features.limits import Limits
-from features.public.gene_expression import places_in_series, read_matrix, z_scores
+from features.public.gene_expression import read_matrix, z_scores
+from features.public.matrix_columns import places_in_series
 from features.public.sampling_time import no_baseline
 from features.tables.packed_file import open_bytes
 from features.tables.text_column import is_missing_word
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from features.tables.text_table import TextTable
 
 _FIRST_LINE = b"!Series_"
+#: What spreadsheets put before the first line.
+_MARKS = b'\xef\xbb\xbf"'
+#: A line whose cells are no longer between tabs.
+_RESAVED = re.compile(r'"?!\w+"?[;,]')
 _CHARACTERISTICS = "!Sample_characteristics_ch"
 #: Facts of a sample that say something of the patient or where the sample came from.
 _FACTS = {
@@ -82,7 +87,7 @@ def is_series_matrix(path: Path) -> bool:
     """
     try:
         with closing(open_bytes(path, Limits.from_environment())) as stream:
-            return stream.read(len(_FIRST_LINE)) == _FIRST_LINE
+            return stream.read(len(_MARKS) + len(_FIRST_LINE)).lstrip(_MARKS).startswith(_FIRST_LINE)
     except (OSError, EOFError, InputError):
         # Whatever it is, it is told by the reader of tables.
         return False
@@ -169,12 +174,19 @@ def _lines(path: Path, digest: hashlib._Hash) -> Iterator[tuple[str, list[str]]]
     """Keys and cells of the lines before the table of expression."""
     try:
         with closing(open_bytes(path, Limits.from_environment())) as stream:
-            text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
             for line in text:
                 digest.update(line.encode())
-                if line.startswith("!series_matrix_table_begin"):
+                told = line.lstrip('"')
+                if told.startswith("!series_matrix_table_begin"):
                     return
-                if line.startswith("!"):
+                if "\t" not in line and _RESAVED.match(line):
+                    raise InputError(
+                        "its cells are not separated by tabs, as after saving it from a spreadsheet.",
+                        where=path.name,
+                        mend="Use the series matrix as GEO hands it out.",
+                    )
+                if told.startswith("!"):
                     key, *cells = next(csv.reader([line.rstrip("\r\n")], delimiter="\t"))
                     yield key, [cell.strip() for cell in cells]
     except (EOFError, csv.Error, UnicodeDecodeError) as error:
@@ -223,7 +235,10 @@ def patients_of(
     notes: list[Fault] = []
     if keep is None:
         samples = _baseline(samples, key, notes)
-    together = samples.groupby(samples[key].to_numpy(), sort=False).agg(_joined)
+    # Samples without a patient are not one patient: each is told by itself.
+    nobody = samples[key].map(is_missing_word)
+    own = [f"\0{i}" for i in range(len(samples))]
+    together = samples.groupby(samples[key].where(~nobody, own).to_numpy(), sort=False).agg(_joined)
     if expression is not None:
         together = together.join(_expression(expression, samples, key, scale, notes))
     if key == "geo_accession":
@@ -250,7 +265,9 @@ def _baseline(samples: pd.DataFrame, key: str, notes: list[Fault]) -> pd.DataFra
 def _expression(path: Path, samples: pd.DataFrame, key: str, scale: Scale, notes: list[Fault]) -> pd.DataFrame:
     matrix = read_matrix(path)
     rows = places_in_series(matrix, samples, samples[key])
-    patient_of = {position: str(samples[key].iloc[row]) for position, row in rows.items()}
+    patients = samples[key].astype("str").tolist()
+    rows = {position: row for position, row in rows.items() if not is_missing_word(patients[row])}
+    patient_of = {position: patients[row] for position, row in rows.items()}
     platforms = samples["platform"] if "platform" in samples else pd.Series([""] * len(samples))
     platform_of = {position: str(platforms.iloc[row]) for position, row in rows.items()}
     scores = z_scores(matrix, patient_of, scale, platform_of=platform_of)

@@ -1,4 +1,4 @@
-"""Which of a study's molecular profiles are asked for: one of copy number, one of mutations, one of expression."""
+"""Which of a study's molecular profiles are read: one of copy number, one of mutations, one of expression."""
 
 from __future__ import annotations
 
@@ -31,21 +31,41 @@ def one_of_each(profiles: Sequence[Profile]) -> dict[Kind, str]:
         Profile id by "cna", "mutations" and "expression".
     """
     found: dict[Kind, str] = {}
-    for profile in sorted(profiles, key=_preference):
-        kind = _kind(profile)
+    for profile in sorted(profiles, key=preference):
+        kind = kind_of(profile)
         if kind is not None:
             found.setdefault(kind, profile.molecular_profile_id)
     return found
 
 
-def _preference(profile: Profile) -> tuple[bool, int, str]:
+def preference(profile: Profile) -> tuple[bool, int, str]:
+    """Order profiles of one kind: values before z-scores, RNA-seq before arrays and others.
+
+    Parameters
+    ----------
+    profile : Profile
+
+    Returns
+    -------
+    tuple
+        To sort by, the preferred first.
+    """
     name = profile.molecular_profile_id.lower()
     marks = next((i for i, words in enumerate(_RNA_SEQ) if any(word in name for word in words)), len(_RNA_SEQ))
     return profile.datatype == "Z-SCORE", marks, profile.molecular_profile_id
 
 
-def _kind(profile: Profile) -> Kind | None:
-    """Tell what a profile holds, if the catalogue measures it."""
+def kind_of(profile: Profile) -> Kind | None:
+    """Tell what a profile holds, if the catalogue measures it.
+
+    Parameters
+    ----------
+    profile : Profile
+
+    Returns
+    -------
+    {"cna", "mutations", "expression"} or None
+    """
     kind, datatype = profile.molecular_alteration_type, profile.datatype
     if kind == "COPY_NUMBER_ALTERATION" and datatype == "DISCRETE":
         return "cna"

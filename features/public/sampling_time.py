@@ -14,7 +14,7 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _AFTER = re.compile(
-    r"\b(?:post[- _]?(?:treatment|treated|therapy|nac\w*|chemo\w*|op\w*)|posttreatment|"
+    r"\b(?:post[- _]?(?:treatment|treated|therapy|nac\w*|neo\w*|chemo\w*|op\w*)|posttreatment|"
     r"on[- _]?(?:treatment|therapy|rx)|during|after\b|residual|at progression)\b",
     re.IGNORECASE,
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features import fault_rules as rules
 from features.errors import InputError
 from features.public.gene_expression import LARGEST_LOG2, ExpressionMatrix, read_matrix, z_scores
 
@@ -42,11 +43,11 @@ def read_study_expression(study: StudyFolder, samples: Sequence[str]) -> tuple[d
     except InputError as error:
         if "no row is a gene" not in error.what:
             raise
-        return {}, []
+        return {}, [rules.EXPRESSION_UNREAD.fault(file=study.files[kind].name, why=f"{error.what} {error.mend}")]
     wanted = set(samples)
     places = {position: name for position, name in enumerate(matrix.samples) if name in wanted}
     if not places:
-        return {}, []
+        return {}, [rules.EXPRESSION_UNREAD.fault(file=matrix.name, why="no column is a sample of the study.")]
     linear = kind == "expression" and _is_linear(matrix, places)
     scores = z_scores(matrix, places, "linear" if linear else "log2", as_they_are=kind == "expression_z")
     table = scores.table

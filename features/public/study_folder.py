@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import TYPE_CHECKING
 from features import fault_rules as rules
 from features.errors import InputError
 from features.limits import Limits
+from features.public.portal_answers import Profile
+from features.public.portal_profiles import kind_of, preference
 from features.tables.packed_file import open_bytes
 from features.tables.table_file import LFS_MARK, read_table
 from features.tables.text_table import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from features.cohort import Fault
     from features.tables.text_table import TextTable
 
 #: Files that each kind of data is in where no meta file says otherwise; the first that is there counts.
@@ -46,8 +50,6 @@ _KINDS = {
     ("COPY_NUMBER_ALTERATION", "DISCRETE_LONG"): "copy_number",
     ("MUTATION_EXTENDED", "MAF"): "mutations",
     ("GENE_PANEL_MATRIX", "GENE_PANEL_MATRIX"): "panels",
-    ("MRNA_EXPRESSION", "CONTINUOUS"): "expression",
-    ("MRNA_EXPRESSION", "Z-SCORE"): "expression_z",
 }
 
 
@@ -58,7 +60,7 @@ class StudyFolder:
     Attributes
     ----------
     study : str
-        `cancer_study_identifier`, or the folder's name.
+        `cancer_study_identifier` of meta_study.txt, else the one of its other meta files, else the folder's name.
     files : dict of str to pathlib.Path
         By kind: "patients", "samples", "copy_number", "mutations", "panels", "expression", "expression_z".
     """
@@ -93,14 +95,24 @@ def open_study(folder: Path) -> StudyFolder:
         If this is no study folder, or a meta file names a file that is not there.
     """
     found: dict[str, Path] = {}
-    study = folder.name
+    named: dict[str, str] = {}
+    expression: list[tuple[Profile, Path]] = []
     for meta in sorted(folder.glob("meta_*.txt")):
         fields = _fields(meta)
-        if meta.name == "meta_study.txt":
-            study = fields.get("cancer_study_identifier", study)
+        if fields.get("cancer_study_identifier"):
+            named[meta.name] = fields["cancer_study_identifier"]
         kind = _KINDS.get((fields.get("genetic_alteration_type", ""), fields.get("datatype", "")))
         if kind is not None and "data_filename" in fields:
             found.setdefault(kind, _named(folder, meta, fields["data_filename"]))
+        profile = Profile(
+            fields.get("stable_id") or meta.stem,
+            fields.get("genetic_alteration_type", ""),
+            fields.get("datatype", ""),
+        )
+        if kind_of(profile) == "expression" and "data_filename" in fields:
+            expression.append((profile, _named(folder, meta, fields["data_filename"])))
+    for profile, path in sorted(expression, key=lambda pair: preference(pair[0])):
+        found.setdefault("expression_z" if profile.datatype == "Z-SCORE" else "expression", path)
     for kind, names in _USUAL_FILES.items():
         there = [path for name in names for path in sorted(folder.glob(name)) if path.is_file()]
         if kind not in found and there:
@@ -111,6 +123,8 @@ def open_study(folder: Path) -> StudyFolder:
             where=folder.name,
             mend="It needs meta_study.txt and data_clinical_sample.txt; or name a file.",
         )
+    others = set(named.values())
+    study = named.get("meta_study.txt") or (others.pop() if len(others) == 1 else folder.name)
     return StudyFolder(folder, study, found)
 
 
@@ -140,10 +154,32 @@ def read_clinical(path: Path) -> TextTable:
     return read_table(path, leading_comments="#")
 
 
-def data_lines(path: Path) -> Iterator[list[str]]:
-    r"""Cells of each line of a tab-separated data file, without leading '#' lines; the header comes first.
+def unknown_ids(study: StudyFolder, path: Path, ids: Collection[str]) -> list[Fault]:
+    """Tell how many patients or samples of a file the study's list of samples does not have.
 
-    Only leading lines are comments: a later '#' may be part of a value. Lines end in \n, \r\n or a bare \r.
+    Parameters
+    ----------
+    study : StudyFolder
+    path : pathlib.Path
+        The file.
+    ids : collection of str
+        Those that the list does not have.
+
+    Returns
+    -------
+    list of Fault
+        One, or none.
+    """
+    if not ids:
+        return []
+    return [rules.UNKNOWN_IDS.fault(number=len(ids), file=path.name, other=study.files["samples"].name)]
+
+
+def data_lines(path: Path) -> Iterator[list[str]]:
+    r"""Cells of each line of a data file, without leading '#' lines; the header comes first.
+
+    Only leading lines are comments: a later '#' may be part of a value. Lines end in \n, \r\n or a bare \r. Cells stand
+    between tabs; where the header has none, between commas.
 
     Parameters
     ----------
@@ -162,12 +198,13 @@ def data_lines(path: Path) -> Iterator[list[str]]:
     with open_bytes(path, limits) as stream:
         if stream.read(len(LFS_MARK)) == LFS_MARK:
             raise refuse(path.name, rules.LFS_POINTER)
-    data = False
+    data = commas = False
     for line in _lines(path, limits):
         if data or not line.startswith("#"):
+            commas = commas if data else "\t" not in line
             data = True
             if line:
-                yield line.split("\t")
+                yield next(csv.reader([line])) if commas else line.split("\t")
 
 
 def _lines(path: Path, limits: Limits) -> Iterator[str]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from features import fault_rules as rules
 from features.errors import InputError
-from features.public.alterations import Calls, mutated, read_variant
+from features.public.alterations import mutated, read_variant
+from features.public.copy_number_calls import Calls
 from features.tables.table_file import read_table
 from features.tables.text_table import refuse, with_columns
 

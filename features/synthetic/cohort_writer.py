@@ -137,12 +137,16 @@ def _to_arrow(frame: pd.DataFrame) -> pa.Table:
 def _check_target(path: Path) -> None:
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(
-            f"'{path.suffix}' is not a format that a cohort is written in.",
+            f"'{path.suffix}' is not a format that a cohort is simulated in."
+            if path.suffix
+            else "the name does not say which format to write.",
             where=str(path),
-            mend=f"End the name in {', '.join(_SUFFIXES)}.",
+            mend=f"End it in {', '.join(_SUFFIXES)}.",
         )
-    if path.is_dir() or not path.parent.is_dir():
-        raise OutputError("the folder does not exist, or the name is a folder's.", where=str(path))
+    if path.is_dir():
+        raise OutputError("this is a folder.", where=str(path), mend="Name a file in it.")
+    if not path.parent.is_dir():
+        raise OutputError("its folder does not exist.", where=str(path), mend="Create it, or name another file.")
 
 
 @contextmanager

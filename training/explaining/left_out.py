@@ -11,7 +11,7 @@ from features.core_biomarkers import CORE_LABELS
 from features.feature_schema import FeatureSchema
 from training.bootstrap import interval_of
 from training.cross_validation import cross_validate
-from training.explaining.examination import column_groups
+from training.explaining.examination import groups_to_leave_out
 from training.explaining.refits import Ablation
 from training.metrics import log_losses, weighted_mean
 
@@ -67,21 +67,6 @@ def fitted_without(
         names = tuple(table.schema.names[j] for j in own)
         found.append(Ablation(label, label in CORE_LABELS.values(), names, loss))
     return tuple(found)
-
-
-def groups_to_leave_out(schema: FeatureSchema) -> dict[str, Integers]:
-    """Find the groups of columns that leave a model something to learn from.
-
-    Parameters
-    ----------
-    schema : FeatureSchema
-
-    Returns
-    -------
-    dict of str to numpy.ndarray of int
-        Positions by label: mechanism steps, then core biomarkers.
-    """
-    return {label: own for label, own in column_groups(schema).items() if len(own) < len(schema.columns)}
 
 
 def _without(table: TrainingTable, own: Integers) -> TrainingTable:

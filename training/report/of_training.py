@@ -29,7 +29,7 @@ from training.validation.sample_size import required_patients
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from training.train import TrainingResult
+    from training.training_result import TrainingResult
 
 _ENDPOINTS = {
     "pcr": "pathological complete response (pCR)",

@@ -18,7 +18,7 @@ from training.calibration import recalibrate
 from training.cross_validation import CandidateResult
 from training.metrics import METRICS
 from training.splits import assign_folds, patient_groups
-from training.training_table import outcome_of
+from training.training_table import PUT_ASIDE, outcome_of, put_aside
 from training.validation.comparator import comparator_test
 from training.validation.decision_curve import decision_curve
 from training.validation.of_training import calibration_of, signal_sentence, unsaid
@@ -70,7 +70,7 @@ def validate_model(
     rows = np.flatnonzero(treated & known)
     judged_patients = patients.iloc[rows].reset_index(drop=True)
     responses = outcome[rows].astype(np.int64)
-    _require_enough(responses, record.endpoint, cohort.source.name)
+    _require_enough(responses, record.endpoint, cohort)
     matrix = encode(judged_patients, record.schema).to_numpy()
     log_odds, own = _predictions(bundle, cohort, matrix)
     held_out = HeldOut(
@@ -115,13 +115,13 @@ def validate_model(
     )
 
 
-def _require_enough(outcome: Integers, endpoint: str, name: str) -> None:
+def _require_enough(outcome: Integers, endpoint: str, cohort: Cohort) -> None:
     rarer = min(int(outcome.sum()), len(outcome) - int(outcome.sum()))
     if len(outcome) < FEWEST_PATIENTS or rarer < FEWEST_OF_OUTCOME:
         raise InputError(
             f"{len(outcome)} patients received an ADC and have a known {endpoint}, {rarer} of the rarer outcome; a "
-            f"validation needs {FEWEST_PATIENTS} and {FEWEST_OF_OUTCOME}.",
-            where=name,
+            f"validation needs {FEWEST_PATIENTS} and {FEWEST_OF_OUTCOME}.{put_aside(cohort)}",
+            where=cohort.source.name,
             mend="Add patients with a known outcome, or use 'adcr score' if there is none.",
         )
 
@@ -169,7 +169,7 @@ def _judged(result: CandidateResult, as_it_is: CandidateResult | None) -> Judged
 
 def _left_out(cohort: Cohort, treated: np.ndarray, known: np.ndarray, endpoint: str) -> dict[str, int]:
     counts = {
-        "rows quarantined": len(cohort.rejected),
+        PUT_ASIDE: len(cohort.rejected),
         "identical duplicates": cohort.duplicates_merged,
         "no ADC (comparator arm)": int((~treated).sum()),
         f"{endpoint} not known": int((treated & ~known).sum()),

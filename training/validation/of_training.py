@@ -22,7 +22,7 @@ from training.validation.records import (
     Split,
     ValidationRecord,
 )
-from training.validation.strata import SUBGROUP_COLUMNS, subgroups, within
+from training.validation.strata import HER2_COLUMNS, SUBGROUP_COLUMNS, subgroups, within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,9 +236,10 @@ def unsaid(
     tuple of str
     """
     told = []
-    for by, what in (("ADC", "one drug"), ("HER2 class", "one HER2 class, or none stated")):
-        if by not in within_of:
-            told.append(f"How well the model does within one {by}: the cohort has {what}.")
+    if "ADC" not in within_of:
+        told.append("How well the model does within one ADC: the cohort has one drug.")
+    if not set(HER2_COLUMNS.values()) & set(within_of):
+        told.append("How well the model does within one HER2 class: the cohort has one HER2 class, or none stated.")
     for column, by in SUBGROUP_COLUMNS.items():
         if column not in patients or not patients[column].notna().any():
             told.append(f"How well it does by {by}: the cohort does not state it.")

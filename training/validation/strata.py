@@ -31,12 +31,15 @@ SUBGROUP_COLUMNS = {
     "cohort": "cohort",
 }
 _AGE_BANDS = ((0, 50, "below 50"), (50, 65, "50 to 64"), (65, 200, "65 and over"))
-_RECEPTOR = {"0": "negative", "1": "positive"}
-_IHC_COLUMNS = ("her2_ihc", "her2_class", "her2_status")
+_SIGN = {"0": "negative", "1": "positive"}
+#: Columns that tell how much HER2 there is, with the words for them; the first that varies in the cohort is used.
+HER2_COLUMNS = {"her2_ihc": "HER2 IHC", "her2_class": "HER2 class", "her2_status": "HER2 status"}
+#: Levels whose order is not that of the alphabet, lowest first.
+_ORDER = ("0", "zero", "ultralow", "1+", "low", "2+", "3+", *(name for _, _, name in _AGE_BANDS))
 
 
 def strata_of(patients: pd.DataFrame) -> Iterator[tuple[str, pd.Series[Any]]]:
-    """Divisions of the patients: ADC, HER2 class, hormone receptor, age, setting, site, cohort.
+    """Divisions of the patients: ADC, HER2 level, hormone receptor, age, setting, site, cohort.
 
     Parameters
     ----------
@@ -51,15 +54,20 @@ def strata_of(patients: pd.DataFrame) -> Iterator[tuple[str, pd.Series[Any]]]:
         Level of each patient as text; missing where not known.
     """
     yield "ADC", patients["adc"].astype(object)
-    ihc = next((c for c in _IHC_COLUMNS if c in patients and len(patients[c].dropna().unique()) > 1), None)
-    if ihc:
-        yield "HER2 class", patients[ihc].map(_text)
+    her2 = next((c for c in HER2_COLUMNS if c in patients and len(patients[c].dropna().unique()) > 1), None)
+    if her2:
+        values = patients[her2].map(_text)
+        yield HER2_COLUMNS[her2], values.replace(_SIGN) if her2 == "her2_status" else values
     for column, label in SUBGROUP_COLUMNS.items():
         if column == "age_years" and column in patients:
             yield label, _bands(patients[column])
         elif column in patients:
             values = patients[column].map(_text)
-            yield label, values.replace(_RECEPTOR) if column == "hr_status" else values
+            yield label, values.replace(_SIGN) if column == "hr_status" else values
+
+
+def _rank(level: Any) -> tuple[int, str]:
+    return _ORDER.index(level) if level in _ORDER else len(_ORDER), str(level)
 
 
 def _text(value: Any) -> Any:
@@ -94,7 +102,7 @@ def subgroups(patients: pd.DataFrame, held_out: HeldOut, log_odds: Floats) -> tu
         levels = level.dropna().value_counts()
         if not 2 <= len(levels) <= _MOST_LEVELS:
             continue
-        for name in sorted(levels.index, key=str):
+        for name in sorted(levels.index, key=_rank):
             found.append(_stratum(by, str(name), (level == name).to_numpy(), held_out, log_odds))
     return tuple(found)
 
@@ -137,7 +145,7 @@ def _auroc(outcome: Integers, log_odds: Floats, folds: Integers, weights: Floats
 
 
 def within(patients: pd.DataFrame, held_out: HeldOut, log_odds: Floats) -> tuple[WithinStrata, ...]:
-    """Discrimination among patients of the same ADC, and of the same HER2 class, beside the pooled one.
+    """Discrimination among patients of the same ADC, and of the same HER2 level, beside the pooled one.
 
     A model that knows the drug or the IHC class and nothing else looks good pooled; among patients who are alike in
     it, it is a coin.
@@ -155,7 +163,7 @@ def within(patients: pd.DataFrame, held_out: HeldOut, log_odds: Floats) -> tuple
     pooled = _auroc(held_out.outcome, log_odds, held_out.folds, held_out.weights)
     found = []
     for by, level in strata_of(patients):
-        if by not in ("ADC", "HER2 class") or level.nunique() < 2:
+        if by not in ("ADC", *HER2_COLUMNS.values()) or level.nunique() < 2:
             continue
         code = pd.factorize(level)[0]
         known = code >= 0

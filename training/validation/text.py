@@ -8,6 +8,7 @@ import msgspec
 
 from training.metrics import METRICS
 from training.text_lines import RESEARCH_USE, metrics_table, wrapped
+from training.training_table import PUT_ASIDE
 
 if TYPE_CHECKING:
     from training.validation.records import (
@@ -95,7 +96,8 @@ def external_text(record: ExternalRecord) -> str:
         f"{record.patients} patients, {record.events} responded ({record.events / record.patients:.0%}): {drugs}."
     )
     if record.left_out:
-        lines += wrapped("Left out: " + "; ".join(f"{n} {why}" for why, n in record.left_out.items()) + ".")
+        why = " 'adcr cohort check' tells why." if PUT_ASIDE in record.left_out else ""
+        lines += wrapped("Left out: " + "; ".join(f"{n} {reason}" for reason, n in record.left_out.items()) + f".{why}")
     if record.own_cohort:
         lines += wrapped(
             "The model learned from this very cohort, so its held-out predictions are judged: no external validation."
