@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,6 +14,8 @@ from features.report.document import Bars, Figure, Table
 from training.bootstrap import HeldOut, resampling_weights
 from training.candidates import Boosted
 from training.cross_validation import cross_validate
+from training.explaining.examination import groups_to_leave_out
+from training.explaining.left_out import fitted_without
 from training.explaining.refits import FEWEST_REFITS, Refits, spread
 from training.metrics import log_losses
 from training.report.of_explanation import explanation_sections
@@ -20,6 +23,10 @@ from training.splits import assign_folds
 from training.validation.optimism import optimism
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from features.feature_schema import FeatureSchema
+    from training.baselines import Candidate
     from training.train import TrainingResult
     from training.training_table import TrainingTable
 
@@ -166,3 +173,28 @@ def replace_record(trained: TrainingResult, stability):  # type: ignore[no-untyp
     from msgspec.structs import replace as renewed
 
     return renewed(replace(trained).explanation, stability=stability, refits=6)
+
+
+def test_a_model_fitted_without_a_group_loses_what_nothing_else_tells(trained: TrainingResult) -> None:
+    table, held_out = trained.table, trained.held_out
+    seen: list[tuple[str, ...]] = []
+    steps: list[int] = []
+
+    def maker_for(schema: FeatureSchema) -> Callable[[], Candidate]:
+        seen.append(tuple(schema.names))
+        return lambda: Boosted(0)
+
+    whole = cross_validate(lambda: Boosted(0), table, held_out).log_odds
+    assert whole is not None
+    found = {a.label: a for a in fitted_without(table, held_out, whole, maker_for, progress=steps.append)}
+    assert list(found) == list(groups_to_leave_out(table.schema))
+    assert sum(steps) == len(found) * len(np.unique(held_out.folds[0]))
+    assert not set(found["HER2 level"].columns) & set(seen[list(found).index("HER2 level")])
+    # Response of these patients follows HER2, which nothing else tells, and nothing of the immune environment.
+    assert found["target and binding"].loss.excludes_zero
+    assert (found["target and binding"].loss.value or 0) > 0.02
+    immune = found["immune environment"].loss
+    assert not (immune.excludes_zero and (immune.value or 0) > 0)
+    record = msgspec.structs.replace(trained.explanation, left_out=tuple(found.values()))
+    blocks = next(s for s in explanation_sections(record) if s.id == "steps").blocks
+    assert sum(isinstance(b, Figure) for b in blocks) == 2

@@ -57,6 +57,9 @@ _EXPERIMENT = click.option(
 @click.option("--tune", is_flag=True, help="Search the settings of the trees inside every training part (minutes).")
 @click.option("--learning-curve", is_flag=True, help="Refit on growing parts: how good with fewer patients?")
 @click.option(
+    "--leave-out", is_flag=True, help="Refit without each mechanism step and core biomarker: what is lost (minutes)?"
+)
+@click.option(
     "--question",
     type=click.Choice(["new-patients", "new-cohort", "new-site", "new-adc"]),
     default="new-patients",
@@ -100,6 +103,7 @@ def train(
     no_prior: bool,
     tune: bool,
     learning_curve: bool,
+    leave_out: bool,
     question: Literal["new-patients", "new-cohort", "new-site", "new-adc"],
     optimism: int | None,
     ignore: tuple[str, ...],
@@ -136,6 +140,7 @@ def train(
         prior=not no_prior,
         tune=tune,
         learning_curve=learning_curve,
+        leave_out=leave_out,
         question=question,
         optimism=optimism,
         ignore=ignore,

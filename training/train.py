@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ import numpy as np
 from training.bundle_record import bundle_record
 from training.candidates import Boosted, candidate_makers
 from training.cross_validation import CandidateResult, cross_validate
+from training.explaining.left_out import fitted_without
 from training.explaining.record import explanation_record
 from training.explaining.refits import Refits
 from training.explanations import influences
 from training.learning_curve import CurvePoint, learning_curve
-from training.training_plan import FOLDS, REPEATS, Plan, Prepared, prepare_training
+from training.training_plan import FOLDS, REPEATS, Plan, Prepared, prepare_training, prior_of
 from training.training_result import TrainingResult
 from training.validation.of_training import split_of, validation_record
 from training.validation.optimism import optimism
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from features.cohort import Cohort
+    from features.feature_schema import FeatureSchema
     from training.baselines import Candidate
     from training.bundle_schema import Calibration
     from training.cross_validation import Progress
+    from training.explaining.refits import Ablation
     from training.training_table import Endpoint
     from training.validation.questions import Question
     from training.validation.records import ValidationRecord
@@ -159,10 +163,31 @@ def train_prepared(
         prior=prepared.prior,
         curve=curve,
         shap=shap,
-        explanation=explanation_record(table, final.schema_, shap, refits, prepared.held_out, final.model_text_),
+        explanation=explanation_record(
+            table,
+            final.schema_,
+            shap,
+            refits,
+            prepared.held_out,
+            final.model_text_,
+            left_out=_left_out(prepared, candidates[-1], progress),
+        ),
         validation=validation,
         seconds=perf_counter() - started,
     )
+
+
+def _left_out(prepared: Prepared, judged: CandidateResult, progress: Progress | None) -> tuple[Ablation, ...]:
+    """Fit the model anew without each mechanism step and core biomarker, where that was asked for."""
+    plan, table = prepared.plan, prepared.table
+    if not plan.leave_out or judged.log_odds is None:
+        return ()
+
+    def maker_for(schema: FeatureSchema) -> Callable[[], Candidate]:
+        prior = prior_of(replace(table, schema=schema), prepared.endpoint) if plan.prior else None
+        return candidate_makers(plan.seed, prior, plan.tuning)[-1]
+
+    return fitted_without(table, prepared.held_out, judged.log_odds, maker_for, progress=progress)
 
 
 def _validation(

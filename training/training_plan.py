@@ -10,6 +10,7 @@ import numpy as np
 from training.baselines import BASELINES
 from training.bootstrap import FEWEST_GROUPS, HeldOut, resampling_weights
 from training.checks.before_training import check_before_training
+from training.explaining.examination import groups_to_leave_out
 from training.learning_curve import curve_sizes
 from training.splits import assign_folds, require_both_outcomes, stratum
 from training.training_table import Attrition, Endpoint, TrainingTable, prepare
@@ -43,6 +44,7 @@ class Plan:
     question: Question = "new-patients"
     optimism: int = RESAMPLES
     ignore: tuple[str, ...] = ()
+    leave_out: bool = False
 
     @property
     def fits(self) -> int:
@@ -82,7 +84,9 @@ class Prepared:
         """Number of fits that progress is counted by."""
         plan = self.plan
         folds = sum(len(np.unique(row)) for row in self.held_out.folds)
-        return plan.candidates * folds + 1 + plan.optimism + plan.curve_fits(self.table.patients)
+        left_out = len(groups_to_leave_out(self.table.schema)) * len(np.unique(self.held_out.folds[0]))
+        curve = plan.curve_fits(self.table.patients)
+        return plan.candidates * folds + 1 + plan.optimism + curve + (left_out if plan.leave_out else 0)
 
 
 def prepare_training(cohort: Cohort, endpoint: Endpoint, plan: Plan, *, extra_features: Sequence[str] = ()) -> Prepared:
@@ -107,13 +111,23 @@ def prepare_training(cohort: Cohort, endpoint: Endpoint, plan: Plan, *, extra_fe
     table, attrition = prepare(cohort, endpoint, group=plan.group, extra_features=extra_features)
     patients = cohort.patients.iloc[table.rows].reset_index(drop=True)
     held_out, resampled, levels = split(table, patients, plan)
-    prior = _prior(table, endpoint) if plan.prior else None
+    prior = prior_of(table, endpoint) if plan.prior else None
     checks = check_before_training(cohort, table, attrition, prior, ignore=plan.ignore)
     return Prepared(endpoint, plan, table, attrition, held_out, resampled, prior, patients, levels, checks)
 
 
-def _prior(table: TrainingTable, endpoint: Endpoint) -> CohortPrior:
-    """Read the literature with the cohort's eyes; it sees columns and ADCs, never outcomes."""
+def prior_of(table: TrainingTable, endpoint: Endpoint) -> CohortPrior:
+    """Read the literature with the cohort's eyes; it sees columns and ADCs, never outcomes.
+
+    Parameters
+    ----------
+    table : TrainingTable
+    endpoint : {"pcr", "objective_response"}
+
+    Returns
+    -------
+    CohortPrior
+    """
     from training.prior import literature_prior
 
     return literature_prior().of_cohort(table.schema, [str(adc) for adc in table.adc], endpoint)

@@ -54,6 +54,7 @@ class TrainingRequest:
     prior: bool = True
     tune: bool = False
     learning_curve: bool = False
+    leave_out: bool = False
     question: Question = "new-patients"
     optimism: int | None = None
     ignore: tuple[str, ...] = ()
@@ -123,6 +124,7 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
         prior=request.prior,
         tuning=usual_tuning() if request.tune else None,
         learning_curve=request.learning_curve,
+        leave_out=request.leave_out,
         question=request.question,
         optimism=_resamples(request),
         ignore=request.ignore,

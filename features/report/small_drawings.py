@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: Told apart by people with any colour vision (Okabe and Ito), and by shape.
 _COLOURS = ("#0072b2", "#b3261e", "#009e73", "#8a6d00", "#7f4f9e", "#555555")
 #: A scatter plot in pixels: its frame's left, top, right and bottom, and the size.
-_LEFT, _TOP, _RIGHT, _BOTTOM, _WIDTH, _HEIGHT = 38.0, 8.0, 300.0, 158.0, 310, 180
+_LEFT, _TOP, _RIGHT, _BOTTOM, _WIDTH, _HEIGHT = 44.0, 8.0, 300.0, 158.0, 310, 180
 _THINNEST = 0.4
 #: Width of a letter in pixels, about; and the span of the y axis from which one decimal tells enough.
 _LETTER, _COARSE = 6.6, 0.5

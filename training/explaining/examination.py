@@ -67,6 +67,21 @@ def column_groups(schema: FeatureSchema) -> dict[str, Integers]:
     return groups
 
 
+def groups_to_leave_out(schema: FeatureSchema) -> dict[str, Integers]:
+    """Find the groups of columns that leave a model something to learn from.
+
+    Parameters
+    ----------
+    schema : FeatureSchema
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of int
+        Positions by label: mechanism steps, then core biomarkers.
+    """
+    return {label: own for label, own in column_groups(schema).items() if len(own) < len(schema.columns)}
+
+
 class Examiner:
     """Asks every refit the same.
 

@@ -38,6 +38,8 @@ class ExplanationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     ablation : tuple of Ablation
     interactions : tuple of Interaction
         Of the final model.
+    left_out : tuple of Ablation
+        Rise of the held-out log loss of models that were fitted without a group; empty where none was asked for.
     """
 
     known: tuple[KnownEffect, ...]
@@ -48,10 +50,18 @@ class ExplanationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     drug_differences: tuple[DrugDifference, ...]
     ablation: tuple[Ablation, ...]
     interactions: tuple[Interaction, ...] = ()
+    left_out: tuple[Ablation, ...] = ()
 
 
 def explanation_record(
-    table: TrainingTable, schema: FeatureSchema, shap: Floats, refits: Refits, held_out: HeldOut, model_text: str
+    table: TrainingTable,
+    schema: FeatureSchema,
+    shap: Floats,
+    refits: Refits,
+    held_out: HeldOut,
+    model_text: str,
+    *,
+    left_out: tuple[Ablation, ...] = (),
 ) -> ExplanationRecord:
     """Sum up what a final model and its refits say.
 
@@ -66,6 +76,8 @@ def explanation_record(
     held_out : HeldOut
     model_text : str
         Trees of the final model.
+    left_out : tuple of Ablation, optional
+        What models lose that were fitted without a group of columns.
 
     Returns
     -------
@@ -81,4 +93,5 @@ def explanation_record(
         drug_differences=refits.drug_differences(),
         ablation=refits.ablation(held_out),
         interactions=strongest_interactions(schema, model_text, matrix),
+        left_out=left_out,
     )

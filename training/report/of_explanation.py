@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from training.explaining.interactions import Interaction
     from training.explaining.mechanism_steps import StepInfluence
     from training.explaining.record import ExplanationRecord
+    from training.explaining.refits import Ablation
     from training.explaining.stability import DrugDifference, Stability
 
 _MOST_BARS, _MOST_ROWS, _MOST_DIFFERENCES, _MOST_PAIRS = 15, 30, 10, 8
@@ -143,13 +144,39 @@ def _columns_text(count: int) -> str:
 def _ablation(found: ExplanationRecord) -> Iterator[Block]:
     if not found.ablation:
         return
-    needed = [a for a in found.ablation if a.loss.excludes_zero and (a.loss.value or 0) > 0]
-    told = ", ".join(f"{a.label} {estimate(a.loss, digits=3, signed=True)}" for a in needed) or "none"
+    told = _clear_rises(found.ablation)
     yield Paragraph(
         f"Held-out log loss rises clearly where the values of these are dealt out anew: {told}. The model is not "
         "refitted without them: this tells what this model relies on, not what another one could do without."
     )
-    values = [a.loss for a in found.ablation]
+    yield _rises(
+        found.ablation,
+        "Rise of the held-out log loss where a step's (or core biomarker's) values are dealt out anew among held-out "
+        "patients on the same ADC (the drug: among all), with the 95% interval of the paired difference; above 0 the "
+        "model needs it. Biomarkers of another step that go along with it make up for part of the loss.",
+        told,
+    )
+    if not found.left_out:
+        yield Paragraph("'adcr train --leave-out' refits the model without each of them.")
+        return
+    told = _clear_rises(found.left_out)
+    yield Paragraph(f"Fitted anew without them, held-out log loss rises clearly without: {told}.")
+    yield _rises(
+        found.left_out,
+        "Rise of the held-out log loss of models that were fitted without a step (or core biomarker), in the folds of "
+        "the first repeat, with the 95% interval of the paired difference: what nothing else in the cohort tells. "
+        "Below 0 the model is better without it.",
+        told,
+    )
+
+
+def _clear_rises(rises: tuple[Ablation, ...]) -> str:
+    needed = [a for a in rises if a.loss.excludes_zero and (a.loss.value or 0) > 0]
+    return ", ".join(f"{a.label} {estimate(a.loss, digits=3, signed=True)}" for a in needed) or "none"
+
+
+def _rises(rises: tuple[Ablation, ...], caption: str, told: str) -> Figure:
+    values = [a.loss for a in rises]
     series = Series(
         "",
         tuple(v.value or 0.0 for v in values),
@@ -157,18 +184,8 @@ def _ablation(found: ExplanationRecord) -> Iterator[Block]:
         tuple(v.low if v.low is not None else v.value or 0.0 for v in values),
         tuple(v.high if v.high is not None else v.value or 0.0 for v in values),
     )
-    yield Figure(
-        "intervals",
-        "Rise of the held-out log loss where a step's (or core biomarker's) values are dealt out anew among held-out "
-        "patients on the same ADC (the drug: among all), with the 95% interval of the paired difference; above 0 the "
-        "model needs it. "
-        "Biomarkers of another step that go along with it make up for part of the loss.",
-        f"Needed: {told}.",
-        "rise of the log loss",
-        "",
-        (series,),
-        categories=tuple(f"{a.label} (core)" if a.core else a.label for a in found.ablation),
-    )
+    labels = tuple(f"{a.label} (core)" if a.core else a.label for a in rises)
+    return Figure("intervals", caption, f"Needed: {told}.", "rise of the log loss", "", (series,), categories=labels)
 
 
 def differences_blocks(differences: tuple[DrugDifference, ...]) -> Iterator[Block]:
