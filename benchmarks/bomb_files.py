@@ -44,10 +44,8 @@ def _many_members(path: Path) -> None:
             stream.write(one)
 
 
-def _workbook(
-    sheet: Callable[[], Iterator[bytes]], *, shared: Callable[[], Iterator[bytes]] | None = None, declare: bytes = b""
-) -> Maker:
-    """Make a workbook of this sheet, or table of texts, and everything else as openpyxl writes it."""
+def _workbook(sheet: Callable[[], Iterator[bytes]], *, declare: bytes = b"") -> Maker:
+    """Make a workbook of this sheet, and everything else as openpyxl writes it."""
 
     def make(path: Path) -> None:
         import openpyxl
@@ -66,12 +64,6 @@ def _workbook(
                         for part in sheet():
                             stream.write(part)
                         stream.write(b"</sheetData></worksheet>")
-                elif member.endswith("sharedStrings.xml") and shared:
-                    with new.open(member, "w", force_zip64=True) as stream:
-                        stream.write(b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">')
-                        for part in shared():
-                            stream.write(part)
-                        stream.write(b"</sst>")
                 else:
                     new.writestr(member, old.read(member))
 
@@ -175,9 +167,6 @@ COHORTS: dict[str, Maker] = {
     "blanks.xlsx": _workbook(_times(b" " * _MIB, 10_000)),
     "blanks-below-cap.xlsx": _workbook(_times(b" " * _MIB, 500)),
     "cells-below-cap.xlsx": _workbook(_times(_CELL * (_MIB // len(_CELL)), 500)),
-    "texts-below-cap.xlsx": _workbook(
-        _times(_CELL, 1), shared=lambda: (b"<si><t>a</t></si>" * (_MIB // 17) for _ in range(500))
-    ),
     "far-cells.xlsx": _workbook(_far_cells),
     "laughs.xlsx": _workbook(_laughing, declare=_laughs()),
     "hidden-laughs.xlsx": _workbook(_laughing, declare=_hidden_laughs()),

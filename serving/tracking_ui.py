@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from features.errors import InputError, TrackingError
 from features.orderly_end import ending_orderly
+from serving.ui_readiness import direct, wait_until_ready
 from training.run_store import ARTIFACTS, default_store, store_exists
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 #: Ports tried after the one asked for.
 PORTS_TRIED = 50
-START_SECONDS = 180.0
 STOP_SECONDS = 10.0
 
 
@@ -53,16 +51,23 @@ class UiPlan:
         """Address to open in a browser of this machine."""
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of its pages: over http, and over https too where a name is one that the user gave."""
+        own = (f"{LOOPBACK}:{self.port}", f"localhost:{self.port}")
+        secure = tuple(f"https://{host}" for host in self.allowed_hosts if host not in own)
+        return (*(f"http://{host}" for host in self.allowed_hosts), *secure)
+
     def command(self) -> list[str]:
         """Command line of the MLflow server."""
         return [
             # -P: a module that lies in the working folder is not run.
-            *(sys.executable, "-P", "-m", "mlflow", "server"),
+            *(sys.executable, "-P", "-m", "serving.ui_server"),
             *("--host", LOOPBACK, "--port", str(self.port)),
             *("--backend-store-uri", self.store),
             *("--artifacts-destination", str(self.artifacts)),
             *("--allowed-hosts", ",".join(self.allowed_hosts)),
-            *("--cors-allowed-origins", ",".join(f"http://{host}" for host in self.allowed_hosts)),
+            *("--cors-allowed-origins", ",".join(self.origins)),
             *("--x-frame-options", "DENY"),
             *("--workers", "1"),
         ]
@@ -137,15 +142,10 @@ def runs_page(plan: UiPlan) -> str:
         f"{plan.url}/api/2.0/mlflow/experiments/search", query.encode(), {"Content-Type": "application/json"}
     )
     found = []
-    with contextlib.suppress(OSError, ValueError), _direct().open(request, timeout=10) as answer:
+    with contextlib.suppress(OSError, ValueError), direct().open(request, timeout=10) as answer:
         found = json.load(answer).get("experiments", [])
     page = f"/#/experiments/{found[0]['experiment_id']}/runs" if found else "/#/experiments"
     return f"{plan.url}{page}{_MODEL_TRAINING}"
-
-
-def _direct() -> urllib.request.OpenerDirector:
-    # No proxy of the environment stands between this machine and itself.
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _open(url: str, *, wanted: bool) -> None:
@@ -213,7 +213,7 @@ def running_ui(plan: UiPlan) -> Iterator[subprocess.Popen[bytes]]:
             plan.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_environment(), start_new_session=True
         )
         try:
-            _wait_until_ready(plan, server, log)
+            wait_until_ready(plan, server, log)
             yield server
         finally:
             _stop(server)
@@ -257,31 +257,6 @@ def _free_port(asked: int) -> int:
     raise InputError(
         f"no port from {asked} to {asked + PORTS_TRIED - 1} is free.", where="--port", mend="Name another with --port."
     )
-
-
-def _wait_until_ready(plan: UiPlan, server: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    opener = _direct()
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            break
-        with contextlib.suppress(OSError), opener.open(f"{plan.url}/health", timeout=2) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.1)
-    raise TrackingError(
-        f"the MLflow server did not start ({_last_words(log)}).",
-        where=plan.store,
-        mend="Look at the store, or let 'mlflow doctor' check the installation.",
-    )
-
-
-def _last_words(log: IO[bytes]) -> str:
-    """Give the last error that the server named, or its last line."""
-    log.seek(0)
-    lines = log.read().decode("utf-8", "replace").strip().splitlines()
-    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b.*: ", line)]
-    return (errors or lines or ["it said nothing"])[-1][:300]
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -142,6 +142,20 @@ def test_a_server_that_is_down_is_told_without_the_password_of_its_address() -> 
     assert line.startswith("http://127.0.0.1:9: MLflow cannot use the store: the server cannot be reached.")
 
 
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("nonsense://x", "nonsense://x: MLflow cannot use the store: its address is of no kind that MLflow knows."),
+        ("no such thing", "MLflow cannot use the store"),
+        ("mssql+pymssql://name:secret@127.0.0.1/db", "mssql+pymssql://127.0.0.1/db: this database needs the Python"),
+    ],
+)
+def test_an_address_that_no_store_is_at_is_told(address: str, line: str) -> None:
+    told = refused(RunStore(address))
+    assert line in told
+    assert "secret" not in told
+
+
 @pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up_within_a_minute() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -181,6 +181,9 @@ def test_a_search_that_was_broken_off_goes_on_and_ends_with_the_same_settings(ca
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             tune(*arguments, journal=tmp_path, progress=stop)
+    # As a search leaves it that is killed while it writes.
+    (journal,) = tmp_path.glob("*.journal")
+    journal.with_name(f"{journal.name}.lock").symlink_to(journal)
     resumed = tune(*arguments, journal=tmp_path)
     assert resumed.resumed >= 1
     assert resumed.settings == whole.settings

@@ -10,13 +10,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from features.errors import InputError, TrackingError
 from serving.tracking_ui import plan_ui, running_ui, show_ui
+from serving.ui_server import guarded
 from training.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -109,19 +110,82 @@ def test_another_site_may_not_change_anything(plan: UiPlan) -> None:
     refused.value.close()
 
 
-@pytest.mark.parametrize("origin", ["http://evil.com", "https://10.evil.com", "http://127.0.0.1.evil.com", "null"])
-def test_another_site_may_not_read_an_answer(plan: UiPlan, origin: str) -> None:
-    # MLflow lets pages of other ports of this machine read; no setting of it changes that.
-    request = urllib.request.Request(f"{plan.url}/api/2.0/mlflow/experiments/search?max_results=1")
-    request.add_header("Origin", origin)
-    allowed = None
-    with suppress(urllib.error.HTTPError), DIRECT.open(request, timeout=30) as response:
-        allowed = response.headers.get("Access-Control-Allow-Origin")
-    assert allowed is None
+PAGES_OF_OTHERS = [
+    "http://evil.com",
+    "https://10.evil.com",
+    "http://127.0.0.1.evil.com",
+    "null",
+    "",
+    "http://127.0.0.1:1",
+    "http://127.0.0.1",
+    "http://localhost:8888",
+    "https://localhost:8888",
+    "http://[::1]:8888",
+    "http://0.0.0.0:5000",
+    "file://",
+    "vscode-webview://abc",
+]
 
 
-def test_the_server_runs_no_module_of_the_working_folder(plan: UiPlan) -> None:
-    assert "-P" in plan.command()
+@pytest.mark.parametrize("origin", PAGES_OF_OTHERS)
+def test_a_page_from_elsewhere_on_this_machine_or_not_may_neither_read_nor_change(plan: UiPlan, origin: str) -> None:
+    url = f"{plan.url}/api/2.0/mlflow/experiments"
+    assert answer(f"{url}/search?max_results=1", Origin=origin) == 403
+    assert answer(f"{plan.url}/graphql", Origin=origin) == 403
+    body = b'{"name": "by a stranger"}'
+    for method in ("POST", "OPTIONS"):
+        request = urllib.request.Request(f"{url}/create", data=body, headers={"Origin": origin}, method=method)
+        with pytest.raises(urllib.error.HTTPError) as refused, DIRECT.open(request, timeout=30):
+            pass
+        assert refused.value.code == 403
+        assert refused.value.headers.get("Access-Control-Allow-Origin") is None
+        refused.value.close()
+    assert answer(f"{url}/get-by-name?experiment_name=by%20a%20stranger") == 404
+
+
+def test_the_pages_of_the_ui_itself_may_read_and_change(plan: UiPlan) -> None:
+    for host in (f"127.0.0.1:{plan.port}", f"localhost:{plan.port}", "tunnel.test:8080"):
+        url = f"{plan.url}/ajax-api/2.0/mlflow/experiments/search"
+        request = urllib.request.Request(url, data=b'{"max_results": 1}', headers={"Host": host}, method="POST")
+        request.add_header("Origin", f"http://{host}")
+        request.add_header("Content-Type", "application/json")
+        with DIRECT.open(request, timeout=30) as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "destination", "code"),
+    [
+        ("same-site", "no-cors", "script", 403),
+        ("cross-site", "no-cors", "image", 403),
+        ("same-site", "navigate", "iframe", 403),
+        ("cross-site", "navigate", "document", 200),
+        ("same-origin", "cors", "empty", 200),
+        ("none", "navigate", "document", 200),
+    ],
+)
+def test_a_link_from_elsewhere_may_be_followed_and_nothing_embedded(
+    plan: UiPlan, site: str, mode: str, destination: str, code: int
+) -> None:
+    headers = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Sec_Fetch_Dest": destination}
+    assert answer(f"{plan.url}/version", **headers) == code
+
+
+def test_a_server_that_would_not_be_guarded_is_not_started() -> None:
+    with pytest.raises(RuntimeError, match="cannot guard"):
+        guarded([sys.executable, "-m", "hypercorn", "mlflow.server.fastapi_app:app"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["flask", "uvicorn", "mlflow", "serving", "fastapi"])
+def test_the_server_runs_no_module_that_lies_in_the_working_folder(
+    module: str, tracked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with running_ui(plan_ui(f"sqlite:///{tracked.folder}/mlflow.db", port=free_port())):
+        pass
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_server_listens_on_the_loopback_address_alone(plan: UiPlan) -> None:

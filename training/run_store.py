@@ -132,11 +132,23 @@ def opened(store: RunStore) -> Iterator[None]:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise _unusable(store, error) from error
+        except ModuleNotFoundError as error:
+            # Only the driver of a database is loaded as late as this, by the name that the user gave.
+            if store.folder is not None or (error.name or "").partition(".")[0] in _OURS:
+                raise
+            raise TrackingError(
+                f"this database needs the Python package '{error.name}', which is not installed.",
+                where=_shown(store.uri),
+                mend="Install it, or unset MLFLOW_TRACKING_URI.",
+            ) from error
         finally:
             mlflow.set_tracking_uri(None)
             if before is not None:
                 os.environ["MLFLOW_TRACKING_URI"] = before
 
+
+#: Rooms whose missing modules are faults of ours.
+_OURS = frozenset({"features", "training", "serving", "adcr"})
 
 #: What MLflow and SQLite say, and what it means to the user: what is wrong, and how to mend it.
 _KNOWN = (
@@ -148,6 +160,7 @@ _KNOWN = (
     ("disk is full", "the disk is full", "Make room, and start again."),
     ("readonly database", "mlflow.db cannot be written", "Give yourself the right to write it."),
     ("unable to open database", "mlflow.db cannot be opened", "Check that this folder can be written."),
+    ("unsupported URI", "its address is of no kind that MLflow knows", "Check MLFLOW_TRACKING_URI, or unset it."),
     ("timed out", "the server does not answer in time", "Try again later, or unset MLFLOW_TRACKING_URI."),
     ("Max retries exceeded", "the server cannot be reached", "Start it, or unset MLFLOW_TRACKING_URI."),
 )

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 10
 #: Trials before pruning starts; the first is always the settings that tuning starts from.
 _UNPRUNED = 3
+#: Seconds after which a lock counts as left by a killed search; a living one holds it for milliseconds.
+_LOCK_SECONDS = 3
 #: Rounds without improvement that end a trial: at these learning rates later ones gain nothing that decides.
 _PATIENCE = 10
 
@@ -189,12 +191,14 @@ def _with(start: TreeSettings, settings: Mapping[str, Any]) -> TreeSettings:
 
 def _study(name: str, journal: Path | None) -> Any:
     import optuna
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
     storage = None
     if journal is not None:
         journal.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal / f"{name}.journal")))
+        file = str(journal / f"{name}.journal")
+        lock = JournalFileSymlinkLock(file, grace_period=_LOCK_SECONDS)
+        storage = optuna.storages.JournalStorage(JournalFileBackend(file, lock_obj=lock))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=_LOOK_EVERY)
     return optuna.create_study(
         study_name=name, storage=storage, pruner=pruner, direction="minimize", load_if_exists=True
