@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -289,8 +288,3 @@ def joined_values(met: dict[str, list[Any]], more: dict[str, list[Any]]) -> dict
             every if every and isinstance(every[0], str) else list(dict.fromkeys((*every[:1], *every[-1:])))
         )
     return together
-
-
-def count_faults(faults: Sequence[Fault]) -> Counter[tuple[str, str, bool]]:
-    """Faults by code, column and whether they are of a row: notes of several batches on one column are one note."""
-    return Counter((fault.code, fault.column or "", fault.row is not None) for fault in faults)

@@ -158,7 +158,10 @@ class CohortSummary:
         chosen = [fault for fault in self.faults if fault.severity == severity]
         if not chosen:
             return ""
-        lines = [f"{_HEADINGS[severity]} ({len(chosen):,})"]
+        rows = len({fault.row for fault in chosen if fault.row is not None})
+        aside = severity == "quarantine" and rows
+        told = f"{_counted(len(chosen), 'fault')} in {_counted(rows, 'row')}" if aside else f"{len(chosen):,}"
+        lines = [f"{_HEADINGS[severity]} ({told})"]
         for code, faults in by_code(chosen).items():
             lines += [f"  {code} {describe(fault, '')}" for fault in faults[:most]]
             left = len(faults) - len(faults[:most])

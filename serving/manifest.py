@@ -102,6 +102,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outside_training_range: float
     #: scored rows whose ADC the model has never seen, or that have none
     unseen_adc: int
+    #: scored rows in a treatment setting (neoadjuvant, metastatic) that no training patient was in
+    unseen_setting: int
     shift: tuple[ColumnShift, ...]
     #: population stability index of the scores against the held-out scores of training, p-value of the chi-square
     #: test of the same, and what they say of the calibration: "low", "moderate" or "high" risk that it does not hold
@@ -185,6 +187,8 @@ def _summary(manifest: Manifest) -> list[str]:
             )
         if manifest.unseen_adc:
             lines.append(f"            {manifest.unseen_adc:,} row(s) with an ADC that the model never saw, or none")
+        if manifest.unseen_setting:
+            lines.append(f"            {manifest.unseen_setting:,} row(s) in a setting that the model never saw")
         lines += [f"            {text}" for text in _told_shifts(manifest.shift)]
     if manifest.unused_columns:
         lines.append("not used    " + _as_many_as_fit(manifest.unused_columns))

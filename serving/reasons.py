@@ -114,25 +114,6 @@ def value_text(column: FeatureColumn, value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def reason_text(column: FeatureColumn, value: float, contribution: float) -> str:
-    """One reason as a reader meets it.
-
-    Parameters
-    ----------
-    column : FeatureColumn
-    value : float
-        Encoded; NaN is missing.
-    contribution : float
-        To the log-odds of response: above 0 speaks for a response.
-
-    Returns
-    -------
-    str
-        "HER2 IHC score 3+ (+0.82)", "ERBB2 expression -1.3 SD (-0.21)", "p95HER2 positive: not measured (+0.04)".
-    """
-    return f"{finding_text(column, value)} ({contribution:+.2f})"
-
-
 def finding_text(column: FeatureColumn, value: float) -> str:
     """Write a reason without its contribution: what was measured, and what was found.
 

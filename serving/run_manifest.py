@@ -81,6 +81,7 @@ def run_manifest(
         bands=dict(sorted(tally.bands.items())),
         outside_training_range=round(tally.rows_outside / tally.scored, 6) if tally.scored else 0.0,
         unseen_adc=tally.rows_unseen_adc,
+        unseen_setting=tally.rows_unseen_setting,
         shift=column_shifts(record, tally),
         score_psi=round(moved.psi, 4),
         score_p_value=float(f"{moved.p_value:.2g}"),

@@ -28,7 +28,7 @@ class RunTally(msgspec.Struct):
     ----------
     rows_in, scored, rejected, merged : int
     bands : dict of str to int
-    rows_outside, rows_unseen_adc : int
+    rows_outside, rows_unseen_adc, rows_unseen_setting : int
     missing, outside, measured : list of int
         Per column of the model.
     faults : dict of str to int
@@ -52,6 +52,7 @@ class RunTally(msgspec.Struct):
     bands: dict[str, int] = msgspec.field(default_factory=dict)
     rows_outside: int = 0
     rows_unseen_adc: int = 0
+    rows_unseen_setting: int = 0
     missing: list[int] = msgspec.field(default_factory=list)
     outside: list[int] = msgspec.field(default_factory=list)
     measured: list[int] = msgspec.field(default_factory=list)
@@ -66,7 +67,8 @@ class RunTally(msgspec.Struct):
 
     def add(self, other: RunTally) -> None:
         """Add the sums of another part of the run, which comes after this one."""
-        for name in ("rows_in", "scored", "rejected", "merged", "rows_outside", "rows_unseen_adc"):
+        counts = ("rows_in", "scored", "rejected", "merged", "rows_outside", "rows_unseen_adc", "rows_unseen_setting")
+        for name in counts:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("missing", "outside", "measured"):
             setattr(self, name, _summed(getattr(self, name), getattr(other, name)))

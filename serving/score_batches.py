@@ -179,6 +179,7 @@ def _tally(batch: CohortBatch, table: Any, shift: Any) -> RunTally:
         bands=_counts(table["risk_band"]),
         rows_outside=shift.rows_outside,
         rows_unseen_adc=shift.rows_unseen_adc,
+        rows_unseen_setting=shift.rows_unseen_setting,
         missing=counted(shift.missing),
         outside=counted(shift.outside),
         measured=counted(shift.measured),

@@ -122,6 +122,22 @@ def unseen_adc(outside: Flags) -> Flags:
     return flags
 
 
+def unseen_setting(outside: Flags) -> Flags:
+    """Tell the patients in a treatment setting that no training patient was in.
+
+    Parameters
+    ----------
+    outside : numpy.ndarray of bool, shape (n_patients, n_columns + 2)
+        As `outside_training_range` gives it.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n_patients,)
+    """
+    flags: Flags = outside[:, -1]
+    return flags
+
+
 def missing_core_biomarkers(schema: FeatureSchema, matrix: NDArray[np.float64]) -> Flags:
     """Mark the core biomarkers that a patient lacks although the model uses them.
 
@@ -185,6 +201,8 @@ class ShiftCounts:
         Patients with at least one value outside the training range.
     rows_unseen_adc : int
         Patients whose ADC no training patient received.
+    rows_unseen_setting : int
+        Patients in a treatment setting that no training patient was in.
     missing, outside, measured : numpy.ndarray of int, shape (n_columns,)
         Per column of the model; a category that the model does not know counts as measured and outside.
     """
@@ -192,6 +210,7 @@ class ShiftCounts:
     rows: int
     rows_outside: int
     rows_unseen_adc: int
+    rows_unseen_setting: int
     missing: NDArray[np.int64]
     outside: NDArray[np.int64]
     measured: NDArray[np.int64]
@@ -202,6 +221,7 @@ class ShiftCounts:
             self.rows + other.rows,
             self.rows_outside + other.rows_outside,
             self.rows_unseen_adc + other.rows_unseen_adc,
+            self.rows_unseen_setting + other.rows_unseen_setting,
             self.missing + other.missing,
             self.outside + other.outside,
             self.measured + other.measured,
@@ -227,6 +247,7 @@ def count_shift(matrix: NDArray[np.float64], outside: Flags) -> ShiftCounts:
         rows=len(matrix),
         rows_outside=int(outside.any(axis=1).sum()),
         rows_unseen_adc=int(unseen_adc(outside).sum()),
+        rows_unseen_setting=int(unseen_setting(outside).sum()),
         missing=(~measured).sum(axis=0),
         outside=beyond.sum(axis=0),
         measured=measured.sum(axis=0),

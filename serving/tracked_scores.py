@@ -85,6 +85,7 @@ def scoring_metrics(manifest: Manifest) -> dict[str, float]:
         "rows_rejected": float(rows.rejected),
         "rows_merged": float(rows.duplicates_merged),
         "rows_with_unseen_adc": float(manifest.unseen_adc),
+        "rows_in_unseen_setting": float(manifest.unseen_setting),
     }
     if manifest.probability:
         found |= {

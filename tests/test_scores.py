@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.biomarkers import measures
-from features.feature_schema import FeatureColumn
+from features.feature_schema import FeatureColumn, FeatureSchema
 from features.feature_table import encode
 from serving.number_texts import exact_texts, rounded_text, rounded_texts, signed_texts
 from serving.patients import Patients
-from serving.reasons import reason_text, value_text
+from serving.reasons import reason_columns, value_text
 from serving.scores import (
     BANDS,
     LIKELY,
@@ -203,8 +203,11 @@ DAR = column("Drug-to-antibody ratio", "numeric", "drugs per antibody", source="
 def test_a_reason_reads_as_biomarker_value_unit_and_signed_log_odds(
     column: FeatureColumn, value: float, text: str, plain: str
 ) -> None:
-    assert reason_text(column, value, 0.824) == f"{text} (+0.82)"
-    assert reason_text(column, value, -0.3) == f"{text} (-0.30)"
+    schema, encoded, one = FeatureSchema(columns=(column,)), np.array([[value]]), np.zeros((1, 1), dtype=np.int64)
+    written = [
+        reason_columns(schema, encoded, np.array([[amount]]), one, 1)["reason_1"][0].as_py() for amount in (0.824, -0.3)
+    ]
+    assert written == [f"{text} (+0.82)", f"{text} (-0.30)"]
     assert value_text(column, value) == plain
 
 

@@ -71,7 +71,6 @@ def _objective_response(read: ReadColumns) -> NDArray[np.float64]:
     return response_of(read.texts("best_response"))
 
 
-_ISH_COLUMNS = ("her2_ish_ratio", "erbb2_copy_number", "her2_ish_positive")
 #: In this order, since later ones may use earlier ones.
 DERIVATIONS = (
     Derivation("her2_ish_ratio", ("erbb2_copy_number", "her2_cep17_copies"), (), _ratio),

@@ -34,7 +34,8 @@ YES_NO: Mapping[str, str] = MappingProxyType(
 UNDETERMINED_WORDS = frozenset(
     {"equivocal", "indeterminate", "borderline", "inconclusive", "uncertain", "undetermined", "ambiguous"}
 )
-_WHOLE = re.compile(r"([0-9]+)\.0*")
+# A table with decimal commas has "1,0" where another has "1.0"; "1,000" is a thousand.
+_WHOLE = re.compile(r"([0-9]+)(?:\.0*|,0{1,2})")
 _RANGE = re.compile(r"(.+?)\s*(?:-|to|/|or)\s*(.+)")
 #: What a text is read as where it is no level.
 _MISSING, _UNDETERMINED, _RANGED, _UNKNOWN = "missing", "undetermined", "range", "unknown"
