@@ -10,10 +10,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import adcr
-from training import cross_validation
+from training import fit_pool
 from training.model_bundle import write_bundle
 from training.train import train
-from training.validation import optimism
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
 
 def trained_with(cohort: Cohort, threads: int, patch: pytest.MonkeyPatch, *, prior: bool) -> TrainingResult:
     """A model fitted with this many fits side by side and threads in every library."""
-    for module in (cross_validation, optimism):
-        patch.setattr(module, "FITS_TOGETHER", threads)
+    patch.setattr(fit_pool, "FITS_TOGETHER", threads)
     patch.setattr(os, "cpu_count", lambda: threads)
     with threadpool_limits(threads):
-        return train(cohort, "pcr", folds=2, repeats=1, resamples=2, prior=prior, seed=11)
+        return train(cohort, "pcr", folds=5, repeats=1, resamples=2, prior=prior, seed=11)
 
 
 @pytest.mark.slow
@@ -37,6 +35,7 @@ def test_a_model_has_the_same_bits_over_repeated_runs_and_one_to_eight_threads(
     prior: bool, learned_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = trained_with(learned_cohort, 1, monkeypatch, prior=prior)
+    assert first.record.refits is not msgspec.UNSET
     for threads in (1, 2, 3, 5, 8):
         again = trained_with(learned_cohort, threads, monkeypatch, prior=prior)
         assert again.model_text == first.model_text
