@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cohort_file import cohort_from_table
+from features.cohort_file import cohort_from_table, read_cohort
 from features.faults import CohortRejectedError, describe
 from features.mapping_file import ColumnMapping, TableMapping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from features.cohort import Cohort
 
@@ -331,3 +332,12 @@ def test_any_text_in_any_column_is_read_or_put_aside_and_nothing_is_lost(texts: 
             continue
         assert cohort.rows_in == len(cohort.rows) + len(cohort.rejected) + cohort.duplicates_merged
         assert set(cohort.rows) | set(cohort.rejected) == set(range(2, len(texts) + 3))
+
+
+def test_a_table_with_decimal_commas_has_them_in_its_levels_too(tmp_path: Path) -> None:
+    path = tmp_path / "comma.csv"
+    lines = ["patient_id;adc;her2_ihc;ecog;til_percent", "A;T-DM1;3,0;1,0;12,5", "B;T-DXd;2,0;0,0;30,0"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    patients = read_cohort(path).patients
+    assert patients["her2_ihc"].tolist() == ["3+", "2+"]
+    assert patients["til_percent"].tolist() == [12.5, 30.0]
