@@ -299,7 +299,8 @@ def test_a_patient_who_is_not_in_the_file_is_refused_in_one_line(
 ) -> None:
     options = ["--patient", "Nobody", "-o", str(tmp_path / "p.html")]
     assert adcr.main(["explain", str(bundle_folder), str(cohort_csv), *options]) == 2
-    assert capsys.readouterr().err == "adcr explain: next.csv: there is no patient 'Nobody'.\n"
+    told = "adcr explain: next.csv: there is no such patient. Give the id as the file writes it.\n"
+    assert capsys.readouterr().err == told
     assert not (tmp_path / "p.html").exists()
 
 
@@ -310,11 +311,11 @@ def test_a_patient_with_several_rows_is_chosen_by_adc(
     file.write_text("patient_id,adc,her2_ihc\nA1,T-DM1,3+\nA1,T-DXd,3+\nA2,T-DXd,4+\n", encoding="utf-8")
     common = ["explain", str(bundle_folder), str(file), "-o", str(tmp_path / "p.html"), "--patient"]
     assert adcr.main([*common, "A1"]) == 2
-    assert "patient 'A1' has 2 rows. Choose with --adc T-DM1 or T-DXd." in capsys.readouterr().err
+    assert "this patient has 2 rows. Choose with --adc T-DM1 or T-DXd." in capsys.readouterr().err
     assert adcr.main([*common, "A1", "--adc", "T-DXd"]) == 0
     assert "Patient A1 on T-DXd" in (tmp_path / "p.html").read_text(encoding="utf-8")
     assert adcr.main([*common, "A2"]) == 2
-    assert "two.csv, row 4: patient 'A2' cannot be scored" in capsys.readouterr().err
+    assert "two.csv, row 4: this patient cannot be scored" in capsys.readouterr().err
 
 
 def test_the_model_may_be_named_as_for_scoring_and_never_after_the_file(

@@ -73,6 +73,40 @@ def test_nothing_that_is_printed_names_an_id(
     assert found_in(told.out + told.err) == set()
 
 
+@pytest.mark.parametrize("patient", [CANARIES[3], CANARIES[5], "KANARI-999-999"])
+def test_explaining_a_patient_who_cannot_be_names_no_id(
+    patient: str, file: Path, bundle_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--patient", patient, "-o", str(file.with_name("why.html"))]
+    assert adcr.main(["explain", str(bundle_folder), str(file), *options]) == 2
+    told = capsys.readouterr()
+    assert "KANARI" not in told.out + told.err
+    assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_killed_run_leaves_no_id_where_pseudonyms_were_asked_for(
+    suffix: str, file: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from serving import unfinished_run
+
+    save = unfinished_run.UnfinishedRun.save
+
+    def killed(run: Any, checkpoint: Any) -> None:
+        save(run, checkpoint)
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.setattr(unfinished_run, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(unfinished_run.UnfinishedRun, "save", killed)
+    output = str(file.with_name(f"out{suffix}"))
+    command = ["score", str(file), "--model", str(bundle_folder), "-o", output, "--pseudonymise", "--resume"]
+    assert adcr.main(command) == 130
+    left = [path for path in every_file(file.parent, but=frozenset({"site.csv"})) if path.stat().st_size]
+    assert left
+    assert leaks(file.parent, but=frozenset({"site.csv"})) == {}
+
+
 def test_scores_name_ids_and_manifests_do_not(file: Path, bundle_folder: Path) -> None:
     assert adcr.main(["score", str(file), "--model", str(bundle_folder), "-o", str(file.with_name("out.csv"))]) == 0
     assert set(leaks(file.parent, but=frozenset({"site.csv"}))) == {"out.csv", "out.rejected.csv"}

@@ -119,14 +119,14 @@ def _row_of(cohort: Cohort, patient: str, adc: str | None) -> int:
     where = cohort.source.name
     if len(rows):
         drugs = listed([str(a) for a in cohort.patients["adc"].iloc[rows]], conjunction="or")
-        raise InputError(
-            f"patient '{shown(patient)}' has {len(rows)} rows.", where=where, mend=f"Choose with --adc {drugs}."
-        )
+        raise InputError(f"this patient has {len(rows)} rows.", where=where, mend=f"Choose with --adc {drugs}.")
     put_aside = [r for r, cells in cohort.raw_rejected.items() if patient.strip() in cells.values()]
     if put_aside:
         raise InputError(
-            f"patient '{shown(patient)}' cannot be scored: the row has a fault.",
+            "this patient cannot be scored: the row has a fault.",
             where=f"{where}, row {put_aside[0]}",
             mend="'adcr cohort check' tells what to mend.",
         )
-    raise InputError(f"there is no patient '{shown(patient)}'{f' on {adc}' if adc else ''}.", where=where)
+    # Ids stay out of messages, which end up in logs.
+    what = f"this patient has no row with '{shown(adc)}'." if adc else "there is no such patient."
+    raise InputError(what, where=where, mend="Give the id as the file writes it.")
