@@ -21,6 +21,7 @@ from features.cohort_file import read_cohort
 from features.cohort_template import write_template
 from features.faults import CohortRejectedError
 from features.limits import Limits
+from features.tables.parquet_blocks import open_parquet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -276,6 +277,38 @@ def test_a_parquet_bomb_is_refused_by_its_footer_alone(tmp_path: Path) -> None:
     column = pa.array(["x"] * 100_000).dictionary_encode()
     parquet.write_table(pa.table({f"c{n}": column for n in range(100)}), path)
     assert "10,000,000 cells, more than the cap of 1,000,000" in refused(path, limits=Limits(max_cells=1_000_000))
+
+
+def test_a_parquet_text_that_is_stored_once_and_meant_by_every_row_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.parquet"
+    first = pa.nulls(50_000, pa.int32()).fill_null(0)
+    table = {name: pa.DictionaryArray.from_arrays(first, [text]) for name, text in (("a", "x" * 50_000), ("b", "y"))}
+    parquet.write_table(pa.table(table), path)
+    assert "as no table does" in refused(path)
+    with pytest.raises(CohortRejectedError, match="as no table does"):
+        open_parquet(path, limits=Limits.of_streams(), batch_rows=1000)
+
+
+@pytest.mark.parametrize("filler", [b" ", b'<row r="2"><c r="A2"><v>1</v></c></row>'])
+def test_a_workbook_that_expands_as_no_table_does_is_refused_below_the_cap_too(tmp_path: Path, filler: bytes) -> None:
+    book, _ = workbook(tmp_path / "whole.xlsx")
+    book.save(tmp_path / "whole.xlsx")
+    path = tmp_path / "cohort.xlsx"
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for item in old.infolist():
+            more = filler * (40 * 1024 * 1024 // len(filler)) if item.filename.endswith("sheet1.xml") else b""
+            new.writestr(item.filename, old.read(item).replace(b"</sheetData>", more + b"</sheetData>"))
+    assert "as no table does" in refused(path)
+
+
+def test_a_workbook_of_rows_that_hold_their_last_cell_alone_is_refused(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["patient_id", "adc", "her2_ihc"])
+    for row in range(2, 400):
+        sheet.cell(row, 16_384, 1)
+    book.save(tmp_path / "cohort.xlsx")
+    assert "as no table does" in refused(tmp_path / "cohort.xlsx")
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder"])

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+#: Below this size, once unpacked, a workbook is never called a bomb, however well it compresses; no workbook holds more
+#: files, and a sheet of more cells that are nearly all empty is no table.
+_SMALL_WORKBOOK, _MOST_MEMBERS, _FEW_CELLS = 16 * 1024 * 1024, 5_000, 4_000_000
+#: Memory of an empty cell.
+_CELL_BYTES = 8
 _CELL = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
 
 
@@ -78,8 +83,13 @@ def _check_sizes(name: str, archive: zipfile.ZipFile, limits: Limits) -> None:
     expanded = sum(member.file_size for member in members)
     packed = max(sum(member.compress_size for member in members), 1)
     size = expanded // (1024 * 1024)
+    ratio = expanded // packed
     if expanded > limits.max_workbook_bytes:
-        raise refuse(name, rules.BOMB, ratio=expanded // packed, size=size, setting="ADCR_MAX_WORKBOOK_BYTES")
+        raise refuse(name, rules.BOMB, ratio=ratio, size=size, setting="ADCR_MAX_WORKBOOK_BYTES")
+    if expanded > _SMALL_WORKBOOK and ratio > limits.max_expansion:
+        raise refuse(name, rules.BOMB, ratio=ratio, size=size, setting="ADCR_MAX_EXPANSION")
+    if len(members) > _MOST_MEMBERS:
+        raise ValueError(f"it holds {len(members):,} files")
 
 
 def _check_entities(archive: zipfile.ZipFile) -> None:
@@ -204,9 +214,14 @@ def _body(
     """Row numbers and cells of every row below the header that holds anything, and the number of blank rows."""
     rows: list[int] = []
     body: list[list[str | None]] = []
-    blank = 0
+    blank = spanned = held = 0
     for number, record in enumerate(records, start=above + 1):
         texts = [_cell_text(cell) for cell in record]
+        # A row reaches as far as its last cell: a single one may span thousands of times itself.
+        spanned, held = spanned + len(texts), held + len(texts) - texts.count(None)
+        if spanned > _FEW_CELLS and spanned // max(held, 1) > limits.max_expansion:
+            size = spanned * _CELL_BYTES // (1024 * 1024)
+            raise refuse(name, rules.BOMB, ratio=spanned // max(held, 1), size=size, setting="ADCR_MAX_EXPANSION")
         if not any(text and text.strip() for text in texts):
             blank += 1
             continue

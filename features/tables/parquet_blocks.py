@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from features import fault_rules as rules
 from features.faults import CohortRejectedError
 from features.tables.blocks import BlockTable
+from features.tables.parquet_expansion import check_parquet_expansion
 from features.tables.text_table import TextTable, as_text, check_shape, refuse
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from features.cohort import Fault
     from features.limits import Limits
     from features.tables.blocks import Block, CellKind
+
+
+#: Rows of a block: about as many as a block of text holds, so that both take as much memory.
+_MOST_ROWS = 12_288
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class ParquetBlocks:
         # the memory.
         with _readable(self.name), parquet.ParquetFile(self.path, memory_map=False, pre_buffer=False) as file:
             share = self.size / max(file.metadata.num_rows, 1)
-            for batch in file.iter_batches(batch_size=self.batch_rows, row_groups=groups):
+            for batch in file.iter_batches(batch_size=min(self.batch_rows, _MOST_ROWS), row_groups=groups):
                 # Text in a damaged file may be no UTF-8, which nothing else would notice before it is used.
                 batch.validate(full=True)
                 yield _ParquetBlock(self, batch, row), int(batch.num_rows * share)
@@ -149,7 +154,8 @@ def open_parquet(path: Path, *, limits: Limits, batch_rows: int) -> ParquetBlock
 
     with _readable(path.name), parquet.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
-    check_shape(path.name, rows=rows, columns=len(schema.names), limits=limits)
+        check_shape(path.name, rows=rows, columns=len(schema.names), limits=limits)
+        check_parquet_expansion(path, file, limits)
     if not schema.names:
         raise refuse(path.name, rules.EMPTY_FILE)
     if not rows:

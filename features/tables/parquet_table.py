@@ -8,6 +8,7 @@ import numpy as np
 
 from features import fault_rules as rules
 from features.faults import CohortRejectedError
+from features.tables.parquet_expansion import check_parquet_expansion
 from features.tables.text_table import as_text, check_shape, refuse, text_table
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def read_parquet(path: Path, *, limits: Limits) -> TextTable:
             footer = file.metadata
             expanded = sum(footer.row_group(g).total_byte_size for g in range(footer.num_row_groups))
             _check(path.name, footer.num_rows, footer.num_columns, expanded, limits)
+            check_parquet_expansion(path, file, limits)
             table = file.read()
             # Text in a damaged file may be no UTF-8, which nothing else would notice before it is used.
             table.validate(full=True)

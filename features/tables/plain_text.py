@@ -50,7 +50,8 @@ def read_plain(path: Path, delimiter: str, *, limits: Limits, notes: Sequence[Fa
     CohortRejectedError
         If the table is beyond a limit.
     """
-    if path.suffix.lower() == ".gz" or path.stat().st_size > _LARGEST_BYTES:
+    packed = path.suffix.lower() == ".gz"
+    if packed or path.stat().st_size > _LARGEST_BYTES or not _header_ends(path, limits):
         return None
     content = path.read_bytes()
     if not _is_plain(content, limits):
@@ -69,6 +70,12 @@ def read_plain(path: Path, delimiter: str, *, limits: Limits, notes: Sequence[Fa
         return None
     rows = np.arange(2, len(columns[0]) + 2, dtype=np.int64)
     return text_table(path.name, header, columns, rows, notes=notes)
+
+
+def _header_ends(path: Path, limits: Limits) -> bool:
+    """Whether the first line ends where a line must, which is seen before the whole file is in memory."""
+    with path.open("rb") as stream:
+        return b"\n" in stream.read(min(limits.max_line_characters, _BLOCK_BYTES) + 1)
 
 
 def _is_plain(content: bytes, limits: Limits) -> bool:
