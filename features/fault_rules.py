@@ -362,7 +362,7 @@ POST_TREATMENT_KEPT = Rule(
     "Leave out --per sample before you train on it.",
 )
 EXPRESSION_UNREAD = Rule(
-    "COH146", "flag", "no expression was read from {file}: {why}", "Correct it, or take it out of the folder."
+    "COH146", "flag", "no expression was read from {file}: {why}.", "Correct it, or take it out of the folder."
 )
 UNKNOWN_IDS = Rule(
     "COH147", "flag", "{number:id} of {file} not in {other}, and not used.", "Check that both write ids alike."

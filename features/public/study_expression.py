@@ -43,11 +43,13 @@ def read_study_expression(study: StudyFolder, samples: Sequence[str]) -> tuple[d
     except InputError as error:
         if "no row is a gene" not in error.what:
             raise
-        return {}, [rules.EXPRESSION_UNREAD.fault(file=study.files[kind].name, why=f"{error.what} {error.mend}")]
+        return {}, [
+            rules.EXPRESSION_UNREAD.fault(file=study.files[kind].name, why=f"{error.what} {error.mend}".rstrip("."))
+        ]
     wanted = set(samples)
     places = {position: name for position, name in enumerate(matrix.samples) if name in wanted}
     if not places:
-        return {}, [rules.EXPRESSION_UNREAD.fault(file=matrix.name, why="no column is a sample of the study.")]
+        return {}, [rules.EXPRESSION_UNREAD.fault(file=matrix.name, why="no column is a sample of the study")]
     linear = kind == "expression" and _is_linear(matrix, places)
     scores = z_scores(matrix, places, "linear" if linear else "log2", as_they_are=kind == "expression_z")
     table = scores.table
