@@ -166,7 +166,7 @@ def test_the_command_prints_a_record_and_refuses_an_unknown_one(capsys: pytest.C
     assert adcr.main(["catalogue", "show", "T-DM1", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["route"] == "maytansinoid_noncleavable"
     assert adcr.main(["catalogue", "show", "no such thing"]) == 2
-    assert capsys.readouterr().err.startswith("adcr catalogue: the catalogue has nothing under 'no such thing'.")
+    assert capsys.readouterr().err.startswith("adcr catalogue show: the catalogue has nothing under 'no such thing'.")
 
 
 def test_the_glossary_defines_the_catalogues_abbreviations(project_root: Path) -> None:
