@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 #: Rows from which the kernel explains. LightGBM explains about 2,000 rows a second on each core; the kernel's code is
 #: compiled once per machine, which takes some 11 s, and read in 0.5 s from then on.
 _ROWS_EXPLAINED = 8_000
-#: A file of fewer bytes hardly holds that many rows.
-_LIKELY_BYTES = 2_000_000
+#: Bytes of a row of a cohort file, roughly: a smaller file than so many rows take hardly needs the kernel.
+_ROW_BYTES = 250
 #: Rows that are computed both ways before the kernel is trusted with a file.
 _SAMPLE = 256
 #: ... and of each batch at least.
@@ -110,7 +110,8 @@ class ComingKernel:
 
     def __init__(self, bundle: ModelBundle, file: Path, *, reasons: bool) -> None:
         self._found: Future[ModelBundle] | None = None
-        if file.is_file() and file.stat().st_size >= _LIKELY_BYTES:
+        likely = file.is_file() and _kernel_pays(file.stat().st_size // _ROW_BYTES, reasons=reasons)
+        if likely:
             pool = ThreadPoolExecutor(1)
             self._found = pool.submit(_ready, bundle, reasons=reasons)
             pool.shutdown(wait=False)
@@ -144,10 +145,14 @@ def fastest(
     """
     # The kernel may still be loading: nothing else may load or compute meanwhile.
     ready = coming.result() if coming else None
-    if not (rows >= _ROWS_EXPLAINED if reasons else worthwhile(rows)):
+    if not _kernel_pays(rows, reasons=reasons):
         return bundle, LIGHTGBM
     engine = ready or _ready(bundle, reasons=reasons)
     return engine, KERNEL if isinstance(engine, KernelBundle) else LIGHTGBM
+
+
+def _kernel_pays(rows: int, *, reasons: bool) -> bool:
+    return rows >= _ROWS_EXPLAINED if reasons else worthwhile(rows)
 
 
 def _ready(bundle: ModelBundle, *, reasons: bool) -> ModelBundle:
