@@ -94,7 +94,8 @@ class Training:
             require(_content(self.work / name) == self.expected[name], f"{name} is not that of the undisturbed run")
         for metrics in self._finished_metrics():
             other = sorted(n for n in {*metrics, *self.metrics} if metrics.get(n) != self.metrics.get(n))
-            require(not other, f"metrics that are not those of the undisturbed run: {other[:5]}")
+            told = ", ".join(f"{n} {metrics.get(n)} for {self.metrics.get(n)}" for n in other[:5])
+            require(not other, f"{len(other)} metrics that are not those of the undisturbed run: {told}")
         require(self._names() == self.files, f"left behind: {sorted(self._names() ^ self.files)}")
         self._require_all_ended()
         self._forget()

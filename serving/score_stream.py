@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     #: Called with the rows done and the rows to do, after each batch.
     Progress = Callable[[int, int], None]
 
-_SCORES, _REJECTED, _PARTS = "scores", "rejected", "parts"
+_SCORES, _REJECTED, _PARTS, _MANIFEST = "scores", "rejected", "parts", "manifest.json"
 
 
 def score_file(
@@ -260,7 +260,9 @@ def _publish(
     manifest = run_manifest(bundle, stream, tally, plan, engine, task, rows, scores, rejected)
     with StagedFiles() as staged:
         with writing(files.manifest):
-            staged.stage(files.manifest).write_text(manifest.to_json(), encoding="utf-8")
+            # Among the run's own files: a kill leaves nothing beside them that the next run would not find.
+            run.path(_MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        staged.adopt(files.manifest, run.path(_MANIFEST))
         # An older manifest would describe files that are now being replaced.
         for stale in (files.manifest, *([] if rejected else [files.rejected])):
             with writing(stale):

@@ -25,7 +25,7 @@ from serving.explaining.cohort_document import cohort_document
 from serving.explaining.explained_cohort import ExplainedCohort, explain_patients
 from serving.explaining.like_patients import LikePatients
 from serving.explaining.measure_next import information_gain, measure_next
-from serving.explaining.patient_document import patient_document
+from serving.explaining.patient_document import RATE_INTERVAL, patient_document
 from serving.explaining.plausible_values import plausible_values, unmeasured_ranges
 from training.bundle_schema import TrainingRange
 from training.estimate import Estimate
@@ -90,7 +90,7 @@ def test_the_patient_pages_numbers_are_those_of_the_score_file(
     row = explained.scores.iloc[7]
     headline = dict(document["headline"])
     assert headline["probability of response"] == f"{row['response_probability']:.3f}"
-    assert headline["95% interval"] == f"{row['probability_low']:.3f} to {row['probability_high']:.3f}"
+    assert headline[RATE_INTERVAL] == f"{row['probability_low']:.3f} to {row['probability_high']:.3f}"
     assert headline["band"] == row["risk_band"]
     drugs = next(b for s in document["sections"] if s["id"] == "drugs" for b in s["blocks"] if b["type"] == "table")
     own = next(cells for cells in drugs["rows"] if "in the file" in cells[0])
@@ -383,7 +383,7 @@ def test_a_page_of_one_patient_says_what_it_cannot_tell(
         assert words in told
     options = ["--patient", "A1", "-o", str(tmp_path / "p.html")]
     patient = written([str(bundle_folder), str(file), *options], capsys)
-    assert [name for name, _ in patient["headline"]] == ["probability of response", "95% interval", "band"]
+    assert [name for name, _ in patient["headline"]] == ["probability of response", RATE_INTERVAL, "band"]
 
 
 def test_names_of_many_levels_stand_aslant_and_small_scales_have_two_decimals() -> None:

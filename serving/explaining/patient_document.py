@@ -37,6 +37,8 @@ _FEWEST_OTHERS = 5
 _TREATMENT = {"adc": "the ADC", "setting": "the setting"}
 #: Scores nearer than this in log-odds count as alike.
 _ALIKE = 0.5
+#: What the interval of a probability is: a single patient's own probability may well lie outside it.
+RATE_INTERVAL = "95% interval of the response rate at this score"
 #: Contributions below this are left to the last bar.
 _LEAST = 0.005
 
@@ -70,7 +72,7 @@ def patient_document(explained: ExplainedCohort, row: int) -> Document:
 def _headline(explained: ExplainedCohort, row: int) -> Iterator[tuple[str, str]]:
     scores = explained.scores.iloc[row]
     yield "probability of response", f"{scores['response_probability']:.3f}"
-    yield "95% interval", f"{scores['probability_low']:.3f} to {scores['probability_high']:.3f}"
+    yield RATE_INTERVAL, f"{scores['probability_low']:.3f} to {scores['probability_high']:.3f}"
     yield "band", str(scores["risk_band"])
     lower = int((explained.log_odds < explained.log_odds[row]).sum())
     others = len(explained.log_odds) - 1
@@ -220,7 +222,7 @@ def _drugs(explained: ExplainedCohort, row: int) -> Iterator[Block]:
         f"Probability by ADC; none is given where fewer than {FEWEST_COMPARABLE} training patients of this HER2 class "
         "had the ADC."
     )
-    yield Table(caption, ("ADC", "probability", "95% interval", "training patients on it"), tuple(rows))
+    yield Table(caption, ("ADC", "probability", RATE_INTERVAL, "training patients on it"), tuple(rows))
     if len(names) > 1:
         why = found["adc_ranking_abstains"][0].as_py()
         yield Paragraph(
