@@ -255,7 +255,8 @@ def test_a_run_whose_process_was_killed_is_ended_at_the_next_start(folder: Path)
         from pathlib import Path
         from training.run_store import default_store
         from training.tracked_run import open_run
-        with open_run(default_store(Path(os.environ["PLACE"])), "swept", "killed", {}):
+        with open_run(default_store(Path(os.environ["PLACE"])), "swept", "killed", {}) as run:
+            run.client.create_logged_model(run.experiment_id, name="half", source_run_id=run.run_id)
             os.kill(os.getpid(), signal.SIGKILL)
     """
     done = subprocess.run(
@@ -267,6 +268,8 @@ def test_a_run_whose_process_was_killed_is_ended_at_the_next_start(folder: Path)
         states = {r.info.run_name: r.info.status for r in run.client.search_runs([run.experiment_id])}
         assert states == {"killed": "FAILED", "next": "RUNNING"}
         assert sweep_dead_runs(run.client, run.experiment_id) == []
+        (model,) = run.client.search_logged_models([run.experiment_id])
+        assert str(model.status) == "FAILED"
 
 
 def test_a_candidate_that_was_being_written_when_its_process_died_is_ended_too(tmp_path: Path) -> None:

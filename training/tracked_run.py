@@ -91,6 +91,8 @@ def open_run(
             status = "KILLED"
             raise
         finally:
+            if status != "FINISHED":
+                _end_models(client, experiment_id, run.info.run_id)
             client.set_terminated(run.info.run_id, status)
 
 
@@ -135,7 +137,7 @@ def _experiment_id(client: Any, store: RunStore, name: str) -> str:
 
 
 def sweep_dead_runs(client: Any, experiment_id: str) -> list[str]:
-    """End the runs that say RUNNING though their process, on this machine, is gone.
+    """End the runs that say RUNNING, and the models that say PENDING, though their process, on this machine, is gone.
 
     Parameters
     ----------
@@ -150,10 +152,20 @@ def sweep_dead_runs(client: Any, experiment_id: str) -> list[str]:
     ended = []
     for run in client.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'", max_results=_PAGE):
         if _is_dead(client, run.data.tags):
+            # First, so that a run that was ended has no model that still says PENDING, should this be killed too.
+            _end_models(client, experiment_id, run.info.run_id)
             client.set_tag(run.info.run_id, ENDED_TAG, "its process ended without closing it")
             client.set_terminated(run.info.run_id, "FAILED")
             ended.append(run.info.run_id)
     return ended
+
+
+def _end_models(client: Any, experiment_id: str, run_id: str) -> None:
+    from mlflow.entities import LoggedModelStatus
+
+    for model in client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'"):
+        if model.status == LoggedModelStatus.PENDING:
+            client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
 
 
 def _is_dead(client: Any, tags: Mapping[str, str]) -> bool:
