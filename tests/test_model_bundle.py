@@ -242,3 +242,24 @@ def test_the_version_changes_with_anything_that_decides_a_score(written: Path) -
     assert same.model_version == bundle.record.model_version
     other = seal(bundle.record, bundle.model_text + "\n")
     assert other.model_version != same.model_version
+
+
+def test_an_older_model_stays_where_the_new_one_cannot_go(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(bundle_folder)
+    place = tmp_path / "model"
+    write_bundle(place, bundle.record, bundle.model_text)
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match="Input/output error"):
+        write_bundle(place, bundle.record, bundle.model_text)
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

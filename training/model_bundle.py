@@ -224,7 +224,13 @@ def write_bundle(folder: Path, record: BundleRecord, model_text: str) -> Path:
             (new / RECORD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1))
             if folder.exists():
                 folder.rename(staging / "old")
-            new.rename(folder)
+            try:
+                new.rename(folder)
+            except OSError:
+                # The older model stays where the new one cannot go.
+                if (staging / "old").exists():
+                    (staging / "old").rename(folder)
+                raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
