@@ -98,18 +98,20 @@ def score_file(
         # What is made of a file in parts, or in several runs, must not hang on where something odd comes up.
         skim = not (files.in_parts or task.resume)
         coming = ComingKernel(bundle, task.file, reasons=task.explained)
-        stream = _opened(task, bundle, reading, skim=skim)
+        stream = _opened(task, bundle, coming, reading, skim=skim)
         try:
             tally = write(run, task, files, bundle, stream, coming, progress)
         except NotNumbers:
-            stream = _opened(task, bundle, reading, skim=False)
+            stream = _opened(task, bundle, coming, reading, skim=False)
             tally = write(run, task, files, bundle, stream, coming, progress)
         manifest = _publish(run, files, bundle, stream, tally, task)
         run.done = True
     return manifest
 
 
-def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None, *, skim: bool) -> CohortStream:
+def _opened(
+    task: ScoringTask, bundle: ModelBundle, coming: ComingKernel, reading: Progress | None, *, skim: bool
+) -> CohortStream:
     sizes = {"batch_rows": task.batch_rows, "block_bytes": task.block_bytes}
     return open_cohort(
         task.file,
@@ -120,13 +122,18 @@ def _opened(task: ScoringTask, bundle: ModelBundle, reading: Progress | None, *,
         extra=[column.name for column in bundle.record.schema.columns if column.source == "extra"],
         threads=task.threads,
         skim=skim,
-        progress=_in_megabytes(reading) if reading else None,
+        progress=_told(coming, reading),
         **{name: size for name, size in sizes.items() if size},
     )
 
 
-def _in_megabytes(reading: Progress) -> Progress:
-    return lambda done, total: reading(done // 1_000_000, total // 1_000_000)
+def _told(coming: ComingKernel, reading: Progress | None) -> Progress:
+    def tell(done: int, total: int) -> None:
+        coming.start()
+        if reading:
+            reading(done // 1_000_000, total // 1_000_000)
+
+    return tell
 
 
 def _write_scores(

@@ -109,11 +109,15 @@ class ComingKernel:
     """
 
     def __init__(self, bundle: ModelBundle, file: Path, *, reasons: bool) -> None:
+        self._bundle, self._reasons = bundle, reasons
+        self._likely = file.is_file() and _kernel_pays(file.stat().st_size // _ROW_BYTES, reasons=reasons)
         self._found: Future[ModelBundle] | None = None
-        likely = file.is_file() and _kernel_pays(file.stat().st_size // _ROW_BYTES, reasons=reasons)
-        if likely:
+
+    def start(self) -> None:
+        """Begin, unless it has begun; once some rows could be read, since many a file is refused before."""
+        if self._likely and self._found is None:
             pool = ThreadPoolExecutor(1)
-            self._found = pool.submit(_ready, bundle, reasons=reasons)
+            self._found = pool.submit(_ready, self._bundle, reasons=self._reasons)
             pool.shutdown(wait=False)
 
     def result(self) -> ModelBundle | None:

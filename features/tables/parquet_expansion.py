@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from features.limits import Limits
 
-#: Bytes of a number once unpacked.
-_NUMBER = 8
+#: Bytes of a number once unpacked, and of a text beside its characters.
+_NUMBER, _OFFSET = 8, 4
 
 
 def check_parquet_expansion(path: Path, file: Any, limits: Limits) -> None:
@@ -40,23 +40,26 @@ def check_parquet_expansion(path: Path, file: Any, limits: Limits) -> None:
 
     footer, size = file.metadata, max(path.stat().st_size, 1)
     texts = [column.path for column in file.schema if column.physical_type == "BYTE_ARRAY" and "." not in column.path]
-    expanded = 0
+    groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+    columns = [(number, group.column(j)) for number, group in enumerate(groups) for j in range(footer.num_columns)]
+    expanded = sum(_present(c) * (_OFFSET if c.path_in_schema in texts else _NUMBER) for _, c in columns)
+    _refuse_bomb(path.name, expanded, size, limits)
     with parquet.ParquetFile(path, memory_map=False, pre_buffer=False, read_dictionary=texts) as packed:
-        for group in range(footer.num_row_groups):
-            columns = [footer.row_group(group).column(j) for j in range(footer.num_columns)]
-            for column in columns:
-                if column.path_in_schema not in texts:
-                    expanded += _present(column) * _NUMBER
-                elif column.has_dictionary_page:
-                    found = packed.read_row_group(group, columns=[column.path_in_schema]).column(0)
-                    expanded += sum(_size(chunk) for chunk in found.chunks)
-                else:
-                    expanded += column.total_uncompressed_size
-            ratio = expanded // size
-            if expanded > SMALL_EXPANSION and ratio > limits.max_expansion:
-                raise refuse(
-                    path.name, rules.BOMB, ratio=ratio, size=expanded // (1024 * 1024), setting="ADCR_MAX_EXPANSION"
-                )
+        for number, column in columns:
+            if column.path_in_schema not in texts:
+                continue
+            if column.has_dictionary_page:
+                found = packed.read_row_group(number, columns=[column.path_in_schema]).column(0)
+                expanded += sum(_size(chunk) for chunk in found.chunks)
+            else:
+                expanded += column.total_uncompressed_size
+            _refuse_bomb(path.name, expanded, size, limits)
+
+
+def _refuse_bomb(name: str, expanded: int, size: int, limits: Limits) -> None:
+    ratio = expanded // size
+    if expanded > SMALL_EXPANSION and ratio > limits.max_expansion:
+        raise refuse(name, rules.BOMB, ratio=ratio, size=expanded // (1024 * 1024), setting="ADCR_MAX_EXPANSION")
 
 
 def _present(column: Any) -> int:
