@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from click.testing import CliRunner
 from features.cohort import Cohort, CohortSource
 from features.errors import AdcrError, InputError, TrackingError
 from features.synthetic.cohort import simulate_cohort
+from training import run_record
 from training.bootstrap import Estimate
 from training.champion import decide
 from training.cli import compare, train
@@ -247,6 +249,29 @@ def test_a_run_that_breaks_off_is_closed(folder: Path, error: type[BaseException
         client = MlflowClient()
         (run,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     assert run.info.status == status
+
+
+def test_a_run_says_running_until_all_of_it_is_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cohort.csv", "script.py"):
+        shutil.copy(folder / name, tmp_path)
+    states = []
+    log_report = run_record.log_report
+
+    def watched(run: Any, document: Any) -> None:
+        states.append(run.client.get_run(run.run_id).info.status)
+        log_report(run, document)
+
+    monkeypatch.setattr(run_record, "log_report", watched)
+    assert adcr_train(tmp_path, "--no-prior", "--optimism", "0").exit_code == 0
+    with opened(default_store(tmp_path)):
+        import mlflow
+        from mlflow import MlflowClient
+
+        assert mlflow.active_run() is None
+        states += [run.info.status for run in parents(MlflowClient())]
+    assert states == ["RUNNING", "FINISHED"]
 
 
 def test_a_run_whose_process_was_killed_is_ended_at_the_next_start(folder: Path) -> None:

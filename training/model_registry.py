@@ -123,15 +123,16 @@ def _log_model(run: TrackedRun, result: TrainingResult, script: Path) -> Any:
         # MLflow asks for an input example; one of ours would be a patient.
         warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
         bundle = write_bundle(Path(folder) / BUNDLE_NAME, result.record, result.model_text)
-        with mlflow.start_run(run_id=run.run_id):
-            return mlflow.pyfunc.log_model(
-                name=MODEL_NAME,
-                python_model=str(script),
-                artifacts={BUNDLE_NAME: str(bundle)},
-                signature=ModelSignature(inputs=Schema(columns), params=ParamSchema([reasons])),
-                pip_requirements=pins,
-                metadata={"adcr_bundle": result.record.model_version, "adcr_endpoint": result.endpoint},
-            )
+        # Not as a context: its end would call the run finished while most of it is still to be written.
+        mlflow.start_run(run_id=run.run_id)
+        return mlflow.pyfunc.log_model(
+            name=MODEL_NAME,
+            python_model=str(script),
+            artifacts={BUNDLE_NAME: str(bundle)},
+            signature=ModelSignature(inputs=Schema(columns), params=ParamSchema([reasons])),
+            pip_requirements=pins,
+            metadata={"adcr_bundle": result.record.model_version, "adcr_endpoint": result.endpoint},
+        )
 
 
 def _decision(run: TrackedRun, result: TrainingResult, cohort: Cohort) -> ChampionDecision:

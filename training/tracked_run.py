@@ -93,7 +93,18 @@ def open_run(
         finally:
             if status != "FINISHED":
                 _end_models(client, experiment_id, run.info.run_id)
-            client.set_terminated(run.info.run_id, status)
+            _end(client, run.info.run_id, status)
+
+
+def _end(client: Any, run_id: str, status: str) -> None:
+    """End a run, also where it is the one that MLflow's plain functions write to."""
+    import mlflow
+
+    active = mlflow.active_run()
+    if active is not None and active.info.run_id == run_id:
+        mlflow.end_run(status)
+    else:
+        client.set_terminated(run_id, status)
 
 
 def process_tags(command: str = "adcr train") -> dict[str, str]:
