@@ -83,14 +83,19 @@ def cross_validate(
     jobs = [(r, int(k)) for r, row in enumerate(held_out.folds) for k in np.unique(row)]
     try:
         with fit_pool() as pool:
-            futures = [pool.submit(fit_and_predict, *job) for job in jobs]
+            futures = {pool.submit(fit_and_predict, *job): number for number, job in enumerate(jobs)}
+            found: dict[int, Examination] = {}
             for future in as_completed(futures):
                 repeat, rows, predicted, examined = future.result()
                 log_odds[repeat, rows] = predicted
-                if refits and examined:
-                    refits.keep(examined)
+                if examined:
+                    found[futures[future]] = examined
                 if progress:
                     progress(1)
+        # In the order of the folds, whichever was done first: sums of numbers depend on it.
+        for number in sorted(found):
+            if refits:
+                refits.keep(found[number])
     except InputError as error:
         reasons = dict.fromkeys(METRICS, error.what)
         return CandidateResult(named.id, named.label, named.baseline, None, Evaluation(reasons=reasons), error.what)

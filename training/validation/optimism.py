@@ -169,18 +169,21 @@ def _resampled(
         judged = tuple(performance(table.outcome[part], log_odds[part]) for part in parts)
         return judged, examine(fitted) if examine else None
 
-    found: dict[int, tuple[dict[str, float], ...]] = {}
+    found: dict[int, tuple[tuple[dict[str, float], ...], Examination | None]] = {}
     with fit_pool() as pool:
         futures = {pool.submit(one, number): number for number in range(resamples)}
         for future in as_completed(futures):
             result = future.result()
             if result is not None:
-                found[futures[future]], examined = result
-                if refits and examined:
-                    refits.keep(examined)
+                found[futures[future]] = result
             if progress:
                 progress(1)
-    return [found[number] for number in sorted(found)]
+    # In the order of the draws, whichever was done first: sums of numbers depend on it.
+    in_order = [found[number] for number in sorted(found)]
+    for _, examined in in_order:
+        if refits and examined:
+            refits.keep(examined)
+    return [judged for judged, _ in in_order]
 
 
 def _draw(table: TrainingTable, draws: np.random.Generator) -> Integers:
