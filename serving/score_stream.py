@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -159,10 +159,7 @@ def _write_scores(
         for batch in block.scores:
             scores.append(batch)
         for lines in block.rejected:
-            rejected = run.file(_REJECTED)
-            if not rejected.tell():
-                rejected.write(rejected_header(_written_names(task, stream)))
-            rejected.write(lines)
+            _append_rejected(run, task, stream, lines)
         tally.add(block.tally)
         done += 1
         if run.due:
@@ -204,10 +201,7 @@ def _write_parts(
     for job in jobs:
         lines = rejected_place(job.place).read_bytes()
         if lines:
-            rejected = run.file(_REJECTED)
-            if not rejected.tell():
-                rejected.write(rejected_header(_written_names(task, stream)))
-            rejected.write(lines)
+            _append_rejected(run, task, stream, lines)
     # Sums, rejected rows, and what a worker that was killed left behind.
     for path in parts.iterdir():
         if path.suffix != ".parquet":
@@ -227,9 +221,11 @@ def _workers(task: ScoringTask, threads: int) -> Iterator[Callable[[list[PartJob
         yield on_this_machine(threads)
 
 
-def _written_names(task: ScoringTask, stream: CohortStream) -> tuple[str, ...]:
-    """Columns of the file of rejected rows."""
-    return read_names(stream) if task.pseudonyms else stream.names
+def _append_rejected(run: UnfinishedRun, task: ScoringTask, stream: CohortStream, lines: Any) -> None:
+    rejected = run.file(_REJECTED)
+    if not rejected.tell():
+        rejected.write(rejected_header(read_names(stream) if task.pseudonyms else stream.names))
+    rejected.write(lines)
 
 
 def _fingerprint(task: ScoringTask, bundle: ModelBundle, stream: CohortStream, plan: ScoringPlan) -> str:

@@ -91,9 +91,11 @@ def open_run(
             status = "KILLED"
             raise
         finally:
-            if status != "FINISHED":
-                _end_models(client, experiment_id, run.info.run_id)
-            _end(client, run.info.run_id, status)
+            try:
+                if status != "FINISHED":
+                    _end_models(client, experiment_id, run.info.run_id)
+            finally:
+                _end(client, run.info.run_id, status)
 
 
 def _end(client: Any, run_id: str, status: str) -> None:

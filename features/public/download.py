@@ -157,4 +157,4 @@ def _write(answer: requests.Response, part: Part, most_bytes: int, progress: Cal
 
 
 def _refused(why: str, url: str, target: Path) -> InputError:
-    return InputError(f"{why}.", where=url, mend=f"Or download it by hand to {target}.")
+    return InputError(f"{why}.", where=url, mend=f"Try again later, or download it by hand to {target}.")

@@ -47,7 +47,7 @@ def require_free_report(folder: Path) -> None:
         It is a file, or holds other files than those of a report.
     """
     if folder.is_file():
-        raise OutputError("This is a file.", where=str(folder), mend="Name a folder with --output.")
+        raise OutputError("This is a file.", where=str(folder), mend="Name a folder with --report.")
     others = [f.name for f in folder.iterdir() if f.name not in (HTML_FILE, JSON_FILE)] if folder.is_dir() else []
     if others:
         raise OutputError(
