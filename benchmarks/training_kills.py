@@ -49,15 +49,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     draw = random.Random(options.seed)
-    with tempfile.TemporaryDirectory(prefix="adcr-kills-") as place:
-        training = Training(Path(place), options.patients)
-        while training.kills.number < options.kills:
-            training.disturbed(draw)
-        print(training.kills.told())
-        print(
-            f"{training.taken_over} trials of broken-off searches taken over; {training.ended} runs of dead processes"
-        )
-        print("ended at the next start; models, reports and metrics identical, no partial output")
+    place = Path(tempfile.mkdtemp(prefix="adcr-kills-"))
+    training = Training(place, options.patients)
+    while training.kills.number < options.kills:
+        training.disturbed(draw)
+    print(training.kills.told())
+    print(f"{training.taken_over} trials of broken-off searches taken over; {training.ended} runs of dead processes")
+    print("ended at the next start; models, reports and metrics identical, no partial output")
+    shutil.rmtree(place)  # kept where something was found
 
 
 class Training:
@@ -85,13 +84,15 @@ class Training:
         self.kills = Kills(life(self._train))
         self.expected = {name: _content(self.work / name) for name in _OUTPUTS}
         (self.metrics,), self.files = self._finished_metrics(), self._names()
+        for name in _OUTPUTS:
+            shutil.copytree(self.work / name, folder / "undisturbed" / name)
         self._forget()
 
     def disturbed(self, draw: random.Random) -> None:
         """Kill one training until it ends, and hold what it left against the undisturbed one."""
         kill_until_done(self._train, self.kills, draw, self._look)
         for name in _OUTPUTS:
-            require(_content(self.work / name) == self.expected[name], f"{name} is not that of the undisturbed run")
+            self._require_expected(name)
         for metrics in self._finished_metrics():
             other = sorted(n for n in {*metrics, *self.metrics} if metrics.get(n) != self.metrics.get(n))
             told = ", ".join(f"{n} {metrics.get(n)} for {self.metrics.get(n)}" for n in other[:5])
@@ -111,8 +112,13 @@ class Training:
 
     def _look(self) -> None:
         for name in _OUTPUTS:
-            folder = self.work / name
-            require(not folder.exists() or _content(folder) == self.expected[name], f"{name} is not whole")
+            if (self.work / name).exists():
+                self._require_expected(name)
+
+    def _require_expected(self, name: str) -> None:
+        content, expected = _content(self.work / name), self.expected[name]
+        other = sorted(n for n in {*content, *expected} if content.get(n) != expected.get(n))
+        require(not other, f"{name} is not that of the undisturbed run: {', '.join(other)}; see {self.work.parent}")
 
     def _trials(self) -> int:
         """Finished trials in the journals."""
