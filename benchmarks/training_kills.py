@@ -4,8 +4,8 @@
 
 Whatever the moment: the folders of model and report are not there or whole; once a start has ended, no run, candidate
 or model of the store still counts as going on, nothing lies beside the files of an undisturbed run, and model, report
-and metrics are its to the bit. Settings are searched for (`--tune`), whose journals a killed run leaves and the next
-takes up; how many trials were taken over is told.
+and metrics are its to the bit. Fits that were done, and with `--tune` trials of a search, are taken over from what a
+killed run leaves; how many is told.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from pathlib import Path
 from benchmarks.kills import Kills, digest, kill_until_done, life, require
 
 _OUTPUTS = ("model", "report")
-_OPTIONS = ("--endpoint", "objective_response", "--folds", "2", "--repeats", "1", "--optimism", "2", "--tune")
+_OPTIONS = ("--endpoint", "objective_response", "--folds", "2", "--repeats", "1")
+#: Resamples take longest; with a search in each, few do.
+_PLAIN, _TUNED = ("--optimism", "30"), ("--optimism", "2", "--tune")
 #: States of a run and of a logged model in MLflow's tables.
 _RUNNING, _PENDING = "RUNNING", 1
 _ENDED_WELL = (
@@ -47,15 +49,17 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--patients", type=int, default=120)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tune", action="store_true", help="search settings too")
     options = parser.parse_args()
     draw = random.Random(options.seed)
     place = Path(tempfile.mkdtemp(prefix="adcr-kills-"))
-    training = Training(place, options.patients)
+    training = Training(place, options.patients, tune=options.tune)
     while training.kills.number < options.kills:
         training.disturbed(draw)
     print(training.kills.told())
-    print(f"{training.taken_over} trials of broken-off searches taken over; {training.ended} runs of dead processes")
-    print("ended at the next start; models, reports and metrics identical, no partial output")
+    print(f"{training.fits} fits and {training.trials} trials of broken-off searches taken over;")
+    print(f"{training.ended} runs of dead processes ended at the next start; models, reports and metrics identical,")
+    print("no partial output")
     shutil.rmtree(place)  # kept where something was found
 
 
@@ -68,14 +72,17 @@ class Training:
         For cohort, caches and store.
     patients : int
         Of the simulated cohort.
+    tune : bool
+        Whether settings are searched for.
     """
 
-    def __init__(self, folder: Path, patients: int) -> None:
+    def __init__(self, folder: Path, patients: int, *, tune: bool) -> None:
+        self.options = (*_OPTIONS, *(_TUNED if tune else _PLAIN))
         self.work, self.cache = folder / "work", folder / "cache"
         self.work.mkdir()
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "ADCR_"))}
         self.environment = environment | {"XDG_CACHE_HOME": str(self.cache), "PYTHONPATH": str(Path.cwd())}
-        self.taken_over = self.ended = 0
+        self.fits = self.trials = self.ended = 0
         simulate = ("cohort", "simulate", "--patients", str(patients), "--seed", "1", "-o", "cohort.csv")
         for arguments in (simulate, ("prior", "build")):
             require(self._adcr(*arguments).wait() == 0, f"'adcr {arguments[0]} {arguments[1]}' failed")
@@ -98,6 +105,7 @@ class Training:
             told = ", ".join(f"{n} {metrics.get(n)} for {self.metrics.get(n)}" for n in other[:5])
             require(not other, f"{len(other)} metrics that are not those of the undisturbed run: {told}")
         require(self._names() == self.files, f"left behind: {sorted(self._names() ^ self.files)}")
+        require(not self._kept(), "fits are kept of a training that has ended")
         self._require_all_ended()
         self._forget()
 
@@ -106,9 +114,10 @@ class Training:
         return subprocess.Popen(command, cwd=self.work, env=self.environment, stdout=subprocess.DEVNULL)
 
     def _train(self) -> subprocess.Popen[bytes]:
-        self.taken_over += self._trials()
+        self.fits += len(self._kept())
+        self.trials += self._trials()
         outputs = (text for name in _OUTPUTS for text in (f"--{name if name == 'report' else 'output'}", name))
-        return self._adcr("train", "cohort.csv", *_OPTIONS, *outputs)
+        return self._adcr("train", "cohort.csv", *self.options, *outputs)
 
     def _look(self) -> None:
         for name in _OUTPUTS:
@@ -119,6 +128,9 @@ class Training:
         content, expected = _content(self.work / name), self.expected[name]
         other = sorted(n for n in {*content, *expected} if content.get(n) != expected.get(n))
         require(not other, f"{name} is not that of the undisturbed run: {', '.join(other)}; see {self.work.parent}")
+
+    def _kept(self) -> list[Path]:
+        return list((self.cache / "adcr" / "trainings").glob("*/*.npz"))
 
     def _trials(self) -> int:
         """Finished trials in the journals."""

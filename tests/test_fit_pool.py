@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 import adcr
 from features import cluster
-from training.fit_pool import fit_pool, fits_on
+from training.fit_pool import fits_on, run_fits
 from training.train import train
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def test_folds_and_resamples_on_a_cluster_give_the_model_and_metrics_of_threads(
         assert a.evaluation.estimate("log_loss") == b.evaluation.estimate("log_loss")
 
 
-def test_after_the_block_fits_are_in_threads_again() -> None:
-    with fits_on("threads"), fit_pool() as pool:
-        assert pool.submit(pow, 2, 3).result() == 8
+def test_fits_come_in_the_order_of_the_jobs() -> None:
+    given = run_fits(lambda a, b: {"power": np.array(a**b)}, [(2, 3), (3, 2), (1, 1)], of="powers")
+    assert [int(fit["power"]) for fit in given] == [8, 9, 1]
 
 
 def test_a_scheduler_that_does_not_answer_is_told_in_one_line(

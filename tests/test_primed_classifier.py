@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,7 @@ def test_it_passes_scikit_learns_checks_but_for_those_that_named_biomarkers_rule
 
 
 def test_a_search_that_was_broken_off_goes_on_and_ends_with_the_same_settings(case: Case, tmp_path: Path) -> None:
-    classifier = AdcResponseClassifier(case.schema, most_rounds=30)
-    X, y = case.X[:120], case.y[:120]
-    folds = classifier.inner_folds_of(y, np.arange(120))
-    arguments = (X, y, folds, case.schema.columns, classifier.tree_settings(), TuningPlan(trials=6))
+    arguments = small_search(case)
     whole = tune(*arguments)
 
     def stop(_: int) -> None:
@@ -181,14 +179,49 @@ def test_a_search_that_was_broken_off_goes_on_and_ends_with_the_same_settings(ca
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             tune(*arguments, journal=tmp_path, progress=stop)
-    # As a search leaves it that is killed while it writes.
+    # As a search leaves it that the disk has no more room for.
     (journal,) = tmp_path.glob("*.journal")
-    journal.with_name(f"{journal.name}.lock").symlink_to(journal)
+    with journal.open("ab") as end:
+        end.write(b'{"op_code":6,"worker')
     resumed = tune(*arguments, journal=tmp_path)
     assert resumed.resumed >= 1
     assert resumed.settings == whole.settings
     assert resumed.log_loss == whole.log_loss
     assert whole.trials == 6
+
+
+def test_two_searches_of_the_same_at_once_end_with_the_same_settings(case: Case, tmp_path: Path) -> None:
+    search = small_search(case)
+    alone = tune(*search)
+    with ThreadPoolExecutor(2) as both:
+        found = list(both.map(lambda _: tune(*search, journal=tmp_path), range(2)))
+    assert [f.settings for f in found] == [alone.settings] * 2
+    assert sorted(f.resumed for f in found) == [0, 6]
+
+
+@pytest.mark.parametrize("spoilt", [b"\x00\xff\n", b"[]\n", b"no json\n{}\n"], ids=["bytes", "list", "text"])
+def test_a_search_begins_anew_where_its_journal_is_spoilt(case: Case, tmp_path: Path, spoilt: bytes) -> None:
+    search = small_search(case)
+    found = tune(*search, journal=tmp_path)
+    (journal,) = tmp_path.glob("*.journal")
+    journal.write_bytes(spoilt + journal.read_bytes())
+    again = tune(*search, journal=tmp_path)
+    assert again.resumed == 0
+    assert again.settings == found.settings
+
+
+def test_a_search_goes_without_a_journal_that_cannot_be_had(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    search = small_search(case)
+    assert tune(*search, journal=tmp_path / "file") == tune(*search)
+
+
+def small_search(case: Case) -> tuple[Any, ...]:
+    """What `tune` needs for six trials with 120 patients."""
+    classifier = AdcResponseClassifier(case.schema, most_rounds=30)
+    X, y = case.X[:120], case.y[:120]
+    folds = classifier.inner_folds_of(y, np.arange(120))
+    return X, y, folds, case.schema.columns, classifier.tree_settings(), TuningPlan(trials=6)
 
 
 def test_a_search_has_a_time_limit_and_starts_from_the_usual_settings(case: Case) -> None:

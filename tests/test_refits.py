@@ -111,7 +111,7 @@ def test_dealing_anew_keeps_to_patients_of_one_drug_and_leaves_other_columns_alo
     table: TrainingTable = trained.table
     position = table.schema.names.index("cdk12_amplified")
     refits, model = Refits(table, 0), Seen(position)
-    refits.keep(refits.examiner.examine(model, table))  # type: ignore[arg-type]
+    refits.keep([refits.examiner.examine(model, table).arrays()])  # type: ignore[arg-type]
     tried = model.asked.reshape(-1, table.patients, len(table.schema.columns))
     matrix = table.features.to_numpy()
     changed = [not np.array_equal(one[:, position], matrix[:, position], equal_nan=True) for one in tried]

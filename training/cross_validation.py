@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 
 from features.errors import InputError
 from training.bootstrap import Evaluation, evaluate
-from training.fit_pool import fit_pool
+from training.fit_pool import run_fits
 from training.metrics import METRICS, brier_losses, log_losses
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
     from training.baselines import Candidate
     from training.bootstrap import HeldOut
-    from training.explaining.examination import Examination
     from training.explaining.refits import Refits
+    from training.kept_fits import Arrays
     from training.metrics import Floats, Integers
     from training.training_table import TrainingTable
 
@@ -47,6 +46,7 @@ def cross_validate(
     *,
     progress: Progress | None = None,
     refits: Refits | None = None,
+    without: str = "",
 ) -> CandidateResult:
     """Fit a candidate once per fold and repeat, predict the patients held out, and evaluate.
 
@@ -61,6 +61,8 @@ def cross_validate(
         Called with 1 after each fit.
     refits : Refits, optional
         Keeps what each fold's model makes of its columns; for a `Boosted` candidate.
+    without : str
+        What the candidate is not given of the cohort, where that is the question.
 
     Returns
     -------
@@ -74,34 +76,29 @@ def cross_validate(
 
     examine = refits.examiner.examine if refits else None
 
-    def fit_and_predict(repeat: int, fold: int) -> tuple[int, Integers, Floats, Examination | None]:
-        rows = np.flatnonzero(held_out.folds[repeat] == fold)
+    def fit_and_predict(repeat: int, fold: int) -> Arrays:
         rest = np.flatnonzero(held_out.folds[repeat] != fold)
-        fitted, held = candidate().fit(table.take(rest)), table.take(rows)
-        return repeat, rows, fitted.log_odds(held), examine(fitted, held) if examine else None
+        fitted, held = candidate().fit(table.take(rest)), table.take(_held(held_out, repeat, fold))
+        return {"log_odds": fitted.log_odds(held)} | (examine(fitted, held).arrays() if examine else {})
 
     jobs = [(r, int(k)) for r, row in enumerate(held_out.folds) for k in np.unique(row)]
     try:
-        with fit_pool() as pool:
-            futures = {pool.submit(fit_and_predict, *job): number for number, job in enumerate(jobs)}
-            found: dict[int, Examination] = {}
-            for future in as_completed(futures):
-                repeat, rows, predicted, examined = future.result()
-                log_odds[repeat, rows] = predicted
-                if examined:
-                    found[futures[future]] = examined
-                if progress:
-                    progress(1)
-        # In the order of the folds, whichever was done first: sums of numbers depend on it.
-        for number in sorted(found):
-            if refits:
-                refits.keep(found[number])
+        fits = run_fits(fit_and_predict, jobs, of=f"fold of {named.id} {without}", progress=progress)
     except InputError as error:
         reasons = dict.fromkeys(METRICS, error.what)
         return CandidateResult(named.id, named.label, named.baseline, None, Evaluation(reasons=reasons), error.what)
+    for job, fit in zip(jobs, fits, strict=True):
+        log_odds[job[0], _held(held_out, *job)] = fit["log_odds"]
+    if refits:
+        refits.keep(fits)
     evaluation = evaluate(held_out, log_odds)
     seconds = perf_counter() - started
     return CandidateResult(named.id, named.label, named.baseline, log_odds, evaluation, seconds=seconds)
+
+
+def _held(held_out: HeldOut, repeat: int, fold: int) -> Integers:
+    """Rows that a fold holds out."""
+    return np.flatnonzero(held_out.folds[repeat] == fold)
 
 
 def fold_losses(result: CandidateResult, held_out: HeldOut) -> dict[str, list[float]]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.fit_pool import run_fits
 from training.metrics import log_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from training.baselines import Candidate
+    from training.kept_fits import Arrays
     from training.metrics import Floats, Integers
     from training.training_table import TrainingTable
 
@@ -85,19 +87,22 @@ def learning_curve(
     list of CurvePoint
         By size, then candidate.
     """
-    smallest_part = min(int((folds != fold).sum()) for fold in np.unique(folds))
-    points = []
-    for size in curve_sizes(smallest_part):
-        for make in makers:
-            named, losses = make(), np.full(table.patients, np.nan)
-            for fold in np.unique(folds):
-                learned = _part(table.outcome, np.flatnonzero(folds != fold), size, seed)
-                held_out = np.flatnonzero(folds == fold)
-                losses[held_out] = _losses(make, table, learned, held_out)
-                if progress:
-                    progress(1)
-            points.append(CurvePoint(named.id, named.label, size, float(losses.mean())))
-    return points
+    numbers = np.unique(folds)
+    sizes = curve_sizes(min(int((folds != fold).sum()) for fold in numbers))
+
+    def judge(maker: int, size: int, fold: int) -> Arrays:
+        learned = _part(table.outcome, np.flatnonzero(folds != fold), size, seed)
+        return {"losses": _losses(makers[maker], table, learned, np.flatnonzero(folds == fold))}
+
+    points = [(size, maker) for size in sizes for maker in range(len(makers))]
+    jobs = [(maker, size, int(fold)) for size, maker in points for fold in numbers]
+    fits = run_fits(judge, jobs, of="learning curve", progress=progress)
+    losses = np.split(np.concatenate([fit["losses"] for fit in fits]), len(points))
+    named = [make() for make in makers]
+    return [
+        CurvePoint(named[maker].id, named[maker].label, size, float(own.mean()))
+        for (size, maker), own in zip(points, losses, strict=True)
+    ]
 
 
 def _part(outcome: Integers, rows: Integers, size: int, seed: int) -> Integers:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import InputError
-from training.fit_pool import Engine, fits_on
+from training.fit_pool import Engine, fits_kept, fits_on
 from training.training_table import Endpoint
 from training.validation.optimism import RESAMPLES
 from training.validation.questions import Question
@@ -69,13 +69,20 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingSession:
-    """What came of it."""
+    """What came of it.
+
+    Attributes
+    ----------
+    taken_over : int
+        Fits of the same training, broken off before, that were not done again.
+    """
 
     request: TrainingRequest
     result: TrainingResult
     run_id: str
     experiment: str
     registered: RegisteredModel
+    taken_over: int = 0
 
 
 def train_file(request: TrainingRequest, *, show_progress: bool = True) -> TrainingSession:
@@ -103,6 +110,7 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
     from features.cohort_file import read_cohort
     from features.report.files import require_free_report, write_report
     from training.candidates import usual_tuning
+    from training.kept_fits import kept_fits
     from training.model_bundle import require_free, write_bundle
     from training.run_store import default_store
     from training.tracked_run import open_run
@@ -138,8 +146,9 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
     from training.run_record import log_outcome, log_report, log_settings, run_name
     from training.training_text import verdict
 
-    tags = run_tags(cohort, request.endpoint, name)
+    tags, kept = run_tags(cohort, request.endpoint, name), kept_fits(prepared)
     with (
+        fits_kept(kept),
         fits_on(request.engine, request.scheduler),
         open_run(default_store(), request.experiment, run_name(cohort, name), tags) as run,
     ):
@@ -154,7 +163,7 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
         log_report(run, document)
         if request.report:
             write_report(request.report, document)
-    return TrainingSession(request, result, run.run_id, request.experiment, registered)
+    return TrainingSession(request, result, run.run_id, request.experiment, registered, kept.taken_over)
 
 
 def _resamples(request: TrainingRequest) -> int:

@@ -49,6 +49,7 @@ def session_text(session: TrainingSession) -> str:
         *wrapped(literature_sentence(result)),
         *learning_curve_lines(result.curve),
         *_notes(result),
+        *_taken_over(session),
         *wrapped(f"Builds most on {', '.join(i.name for i in result.influences[:_TOP_INFLUENCES])}."),
         "",
         *wrapped(f"{registered.name} version {registered.version} {champion}: {registered.decision.reason}."),
@@ -147,6 +148,13 @@ def _notes(result: TrainingResult) -> list[str]:
     return notes
 
 
+def _taken_over(session: TrainingSession) -> list[str]:
+    if not session.taken_over:
+        return []
+    fits = "1 fit was" if session.taken_over == 1 else f"{session.taken_over} fits were"
+    return wrapped(f"{fits} taken over from the same training, broken off before.")
+
+
 def _written(session: TrainingSession) -> list[str]:
     """Name the copies that were asked for; the run holds both anyway."""
     request = session.request
@@ -192,6 +200,7 @@ def session_json(session: TrainingSession) -> str:
         "version": registered.version,
         "model_uri": registered.uri,
         "run_id": session.run_id,
+        "fits_taken_over": session.taken_over,
         "experiment": session.experiment,
         "endpoint": result.endpoint,
         "cohort": result.record.cohort,

@@ -3,12 +3,16 @@
 Every trial is scored on the same inner folds, which never split a patient or a group; folds are binned once for all
 trials. A trial that is behind the median of the others at the same round is given up. Each finished trial is written to
 a journal: a search that was broken off goes on where it stopped and ends with the same settings, because the draws of a
-trial depend on the seed, its number and the finished trials only.
+trial depend on the seed, its number and the finished trials only. A journal belongs to one search at a time. It is a
+convenience: where it cannot be had (read-only home, full disk, held by a process that stands still) the search goes
+without.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock
 from time import perf_counter
@@ -16,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from filelock import FileLock, Timeout
 
 from training.cohort_trees import InnerFolds, TreeSettings
+from training.kept_fits import forget_old
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from features.feature_schema import FeatureColumn
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 10
 #: Trials before pruning starts; the first is always the settings that tuning starts from.
 _UNPRUNED = 3
-#: Seconds after which a lock counts as left by a killed search; a living one holds it for milliseconds.
-_LOCK_SECONDS = 3
+#: Name of the only search in a journal.
+_STUDY = "settings"
 #: Rounds without improvement that end a trial: at these learning rates later ones gain nothing that decides.
 _PATIENCE = 10
 
@@ -108,13 +114,24 @@ def tune(
     -------
     Tuned
     """
+    inner = InnerFolds(matrix, outcome, folds, columns)
+    if journal is not None:
+        try:
+            with _held_journal(journal, _search_key(matrix, outcome, folds, columns, start), plan.seconds) as file:
+                return _search(inner, start, plan, file, progress)
+        except (OSError, Timeout):
+            pass
+    return _search(inner, start, plan, None, progress)
+
+
+def _search(
+    inner: InnerFolds, start: TreeSettings, plan: TuningPlan, file: Path | None, progress: Callable[[int], None] | None
+) -> Tuned:
     import optuna
 
-    name = _search_key(matrix, outcome, folds, columns, start)
-    inner = InnerFolds(matrix, outcome, folds, columns)
     started = perf_counter()
     with _QUIET:
-        study = _study(name, journal)
+        study = _study(file)
         resumed = done = len(_finished(study))
         if progress and resumed:
             progress(min(resumed, plan.trials))
@@ -189,20 +206,56 @@ def _with(start: TreeSettings, settings: Mapping[str, Any]) -> TreeSettings:
     return replace(start, patience=_PATIENCE, **settings)
 
 
-def _study(name: str, journal: Path | None) -> Any:
+@contextmanager
+def _held_journal(folder: Path, name: str, patience: float) -> Iterator[Path]:
+    """Give a search's journal, whole and for this search alone; another that runs the same search is waited for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    forget_old(folder)
+    file = folder / f"{name}.journal"
+    with FileLock(file.with_suffix(".lock"), timeout=patience):
+        _mend(file)
+        yield file
+
+
+def _mend(file: Path) -> None:
+    """Take off the line that a full disk or a power failure cut; a journal spoilt further up begins anew."""
+    if not file.exists():
+        return
+    content = file.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    try:
+        for line in whole.splitlines():
+            msgspec.json.decode(line, type=dict)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        file.unlink()
+        return
+    if len(whole) < len(content):
+        os.truncate(file, len(whole))
+
+
+def _study(file: Path | None) -> Any:
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+    from optuna.storages.journal import JournalFileBackend
 
     storage = None
-    if journal is not None:
-        journal.mkdir(parents=True, exist_ok=True)
-        file = str(journal / f"{name}.journal")
-        lock = JournalFileSymlinkLock(file, grace_period=_LOCK_SECONDS)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(file, lock_obj=lock))
+    if file is not None:
+        # Optuna's own lock would stay after a killed search; the one held around this ends with its process.
+        lock: Any = _Held()
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(file), lock_obj=lock))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=_LOOK_EVERY)
     return optuna.create_study(
-        study_name=name, storage=storage, pruner=pruner, direction="minimize", load_if_exists=True
+        study_name=_STUDY, storage=storage, pruner=pruner, direction="minimize", load_if_exists=True
     )
+
+
+class _Held:
+    """Lock of Optuna's that is held already."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
 
 
 def _finished(study: Any) -> list[Any]:

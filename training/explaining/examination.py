@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from features.feature_schema import FeatureSchema
     from training.baselines import Candidate
     from training.candidates import Boosted
+    from training.kept_fits import Arrays
     from training.metrics import Floats, Integers
     from training.training_table import TrainingTable
 
@@ -46,6 +47,34 @@ class Examination:
     changes: Floats
     rows: tuple[int, ...]
     rises: Floats
+
+    def arrays(self) -> Arrays:
+        """Give the findings as arrays, to be kept and sent.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+        """
+        rows = np.array(self.rows, dtype=np.int64)
+        return {"sizes": self.sizes, "changes": self.changes, "rows": rows, "rises": self.rises}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Examination | None:
+        """Read findings from what a fit gave.
+
+        Parameters
+        ----------
+        arrays : dict of str to numpy.ndarray
+
+        Returns
+        -------
+        Examination or None
+            None where the fit was not examined.
+        """
+        if "sizes" not in arrays:
+            return None
+        rows = tuple(int(row) for row in arrays["rows"])
+        return cls(arrays["sizes"], arrays["changes"], rows, arrays["rises"])
 
 
 def column_groups(schema: FeatureSchema) -> dict[str, Integers]:

@@ -59,7 +59,7 @@ def fitted_without(
     found = []
     for label, own in groups_to_leave_out(table.schema).items():
         rest = _without(table, own)
-        fitted = cross_validate(maker_for(rest.schema), rest, first, progress=progress)
+        fitted = cross_validate(maker_for(rest.schema), rest, first, progress=progress, without=label)
         if fitted.log_odds is None:
             continue
         rise = log_losses(table.outcome, fitted.log_odds[0]) - before

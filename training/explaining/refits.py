@@ -21,7 +21,10 @@ from training.explaining.stability import DrugDifference, RefitFindings, Stabili
 from training.metrics import weighted_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from training.bootstrap import HeldOut
+    from training.kept_fits import Arrays
     from training.metrics import Floats
     from training.training_table import TrainingTable
 
@@ -57,14 +60,15 @@ class Refits:
         self.table, self.examiner = table, Examiner(table, seed)
         self._found: list[Examination] = []
 
-    def keep(self, found: Examination) -> None:
-        """Keep what one refit said; the order in which refits end changes nothing.
+    def keep(self, fits: Iterable[Arrays]) -> None:
+        """Keep what refits said that were examined.
 
         Parameters
         ----------
-        found : Examination
+        fits : iterable of dict of str to numpy.ndarray
+            What they gave.
         """
-        self._found.append(found)
+        self._found += [found for fit in fits if (found := Examination.of(fit))]
 
     @property
     def count(self) -> int:

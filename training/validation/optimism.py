@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import as_completed
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy.special import expit
 
 from training import metrics
 from training.estimate import Estimate
-from training.fit_pool import fit_pool
+from training.fit_pool import run_fits
 from training.validation.records import Optimism, OptimismRecord
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from training.baselines import Candidate
     from training.bootstrap import Evaluation
     from training.cross_validation import Progress
-    from training.explaining.examination import Examination
     from training.explaining.refits import Refits
+    from training.kept_fits import Arrays
     from training.metrics import Floats, Integers
     from training.training_table import TrainingTable
 
@@ -129,8 +128,8 @@ def optimism(
     log_odds = candidate().fit(table).log_odds(table)
     apparent, chance = performance(table.outcome, log_odds), uninformed(table.outcome, log_odds)
     corrected = []
-    for metric in MEASURED:
-        drawn, cohort, left_out = (np.array([f[part][metric] for f in found]) for part in range(3))
+    for number, metric in enumerate(MEASURED):
+        drawn, cohort, left_out = np.array(found)[:, :, number].T
         harrell = _mean(drawn - cohort)
         plus = _plus(metric, apparent[metric], _mean(left_out), chance.get(metric))
         corrected.append(
@@ -153,37 +152,29 @@ def _resampled(
     seed: int,
     progress: Progress | None,
     refits: Refits | None,
-) -> list[tuple[dict[str, float], ...]]:
-    """Refit and judge each resample: in itself, in the cohort, and in the patients that it left out."""
+) -> list[Floats]:
+    """Refit and judge each resample: in itself, in the cohort, and in the patients that it left out.
+
+    Each array is of shape (3, n_metrics), in the order of MEASURED.
+    """
     examine = refits.examiner.examine if refits else None
 
-    def one(number: int) -> tuple[tuple[dict[str, float], ...], Examination | None] | None:
+    def one(number: int) -> Arrays:
         rows = _draw(table, np.random.default_rng([seed, number]))
         rest = np.setdiff1d(np.arange(table.patients), rows)
         if len(np.unique(table.outcome[rows])) < 2 or len(np.unique(table.outcome[rest])) < 2:
-            return None
-        drawn = table.take(rows)
-        fitted = candidate().fit(drawn)
+            return {}
+        fitted = candidate().fit(table.take(rows))
         log_odds = fitted.log_odds(table)
-        parts = (rows, np.arange(table.patients), rest)
-        judged = tuple(performance(table.outcome[part], log_odds[part]) for part in parts)
-        return judged, examine(fitted) if examine else None
+        judged = [performance(table.outcome[part], log_odds[part]) for part in (rows, np.arange(table.patients), rest)]
+        performances = np.array([[part[metric] for metric in MEASURED] for part in judged])
+        return {"performances": performances} | (examine(fitted).arrays() if examine else {})
 
-    found: dict[int, tuple[tuple[dict[str, float], ...], Examination | None]] = {}
-    with fit_pool() as pool:
-        futures = {pool.submit(one, number): number for number in range(resamples)}
-        for future in as_completed(futures):
-            result = future.result()
-            if result is not None:
-                found[futures[future]] = result
-            if progress:
-                progress(1)
-    # In the order of the draws, whichever was done first: sums of numbers depend on it.
-    in_order = [found[number] for number in sorted(found)]
-    for _, examined in in_order:
-        if refits and examined:
-            refits.keep(examined)
-    return [judged for judged, _ in in_order]
+    jobs = [(number,) for number in range(resamples)]
+    fits = run_fits(one, jobs, of=f"resample for {candidate().id}", progress=progress)
+    if refits:
+        refits.keep(fits)
+    return [fit["performances"] for fit in fits if fit]
 
 
 def _draw(table: TrainingTable, draws: np.random.Generator) -> Integers:
