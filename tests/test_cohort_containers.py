@@ -161,6 +161,33 @@ def test_a_workbook_that_declares_entities_is_refused(tmp_path: Path) -> None:
     assert "declares a document type" in refused(path)
 
 
+def test_entities_are_found_wherever_they_are_declared(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.xlsx"
+    # Across two of the pieces that markup is looked at in.
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/workbook.xml", b"<!--" + b"x" * (64 * 1024 - 10) + b"--><!DOCTYPE x []><workbook/>")
+    assert "declares a document type" in refused(path)
+
+
+def test_markup_that_nests_as_in_no_workbook_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.xlsx"
+    workbook(path)[0].save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("xl/worksheets/sheet2.xml", b'\xef\xbb\xbf<?xml version="1.0"?>' + b"<row>" * 20_000)
+    assert "xl/worksheets/sheet2.xml nests more than 10,000 deep" in refused(path)
+
+
+def test_pictures_and_long_sheets_of_a_workbook_do_not_count_as_nested(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.xlsx"
+    book, sheet = workbook(path)
+    for number in range(8_000):
+        sheet.append([f"P{number}", "T-DXd", "<3+>"])
+    book.save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("xl/media/image1.png", b"\x89PNG" + b"<" * 50_000)
+    assert len(read_cohort(path).rejected) >= 8_000
+
+
 @pytest.mark.parametrize("name", ["cohort.xls", "cohort.xlsx"])
 def test_an_encrypted_or_old_workbook_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -20,6 +20,7 @@ def test_the_notebook_runs_from_a_clean_kernel(path: Path, tmp_path: Path, monke
     # No network in the tests; the real cohorts where they are.
     monkeypatch.setenv("ADCR_OFFLINE", "1")
     monkeypatch.setenv("ADCR_SHARED_DATA", str(SHARED_DATA))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}

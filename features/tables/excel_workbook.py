@@ -31,6 +31,10 @@ _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationship
 #: Below this size, once unpacked, a workbook is never called a bomb, however well it compresses; no workbook holds more
 #: files, and a sheet of more cells that are nearly all empty is no table.
 _SMALL_WORKBOOK, _MOST_MEMBERS, _FEW_CELLS = 16 * 1024 * 1024, 5_000, 4_000_000
+#: Bytes of markup looked at together, and levels of it that no workbook has.
+_PIECE, _DEEP = 64 * 1024, 10_000
+#: Byte order mark and white space, which may stand before markup.
+_BEFORE_MARKUP = b"\xef\xbb\xbf \t\r\n"
 #: Memory of an empty cell.
 _CELL_BYTES = 8
 _CELL = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
@@ -60,7 +64,7 @@ def read_workbook(path: Path, *, limits: Limits, sheet: str | None = None) -> Te
     try:
         with zipfile.ZipFile(path) as archive:
             _check_sizes(path.name, archive, limits)
-            _check_entities(archive)
+            _check_markup(archive)
             title = _choose(path.name, _sheets(archive), sheet)
             member = _sheets(archive)[title]
             merged = _merged_ranges(archive, member)
@@ -92,12 +96,27 @@ def _check_sizes(name: str, archive: zipfile.ZipFile, limits: Limits) -> None:
         raise ValueError(f"it holds {len(members):,} files")
 
 
-def _check_entities(archive: zipfile.ZipFile) -> None:
-    """Refuse XML that declares entities: no spreadsheet program writes them, and they can expand without end."""
+def _check_markup(archive: zipfile.ZipFile) -> None:
+    """Refuse XML such as no spreadsheet program writes, before any of it is parsed.
+
+    Declared entities can expand without end; markup within markup takes memory and time for every level.
+    """
     for member in archive.infolist():
+        depth, tail, markup = 0, b"", None
         with archive.open(member) as stream:
-            if b"<!DOCTYPE" in stream.read(1024):
-                raise ValueError(f"{member.filename} declares a document type")
+            while piece := stream.read(_PIECE):
+                seen = tail + piece
+                markup = piece.lstrip(_BEFORE_MARKUP).startswith(b"<") if markup is None else markup
+
+                def new(mark: bytes, tail: bytes = tail, seen: bytes = seen) -> int:
+                    return seen.count(mark) - tail.count(mark)
+
+                if new(b"<!DOCTYPE"):
+                    raise ValueError(f"{member.filename} declares a document type")
+                depth += new(b"<") - new(b"<!") - new(b"<?") - 2 * new(b"</") - new(b"/>")
+                if markup and depth > _DEEP:
+                    raise ValueError(f"{member.filename} nests more than {_DEEP:,} deep")
+                tail = piece[-8:]
 
 
 def _sheets(archive: zipfile.ZipFile) -> dict[str, str]:
