@@ -24,6 +24,9 @@ class ModelFirst(click.Command):
         return rest
 
 
+_PSEUDONYMISE = click.option(
+    "--pseudonymise", is_flag=True, help="Write a keyed hash in place of each id; the key is in ADCR_PSEUDONYM_KEY."
+)
 #: Parameter of glibc's mallopt, and the bytes from which an array gets memory of its own.
 _MMAP_THRESHOLD, _LARGE_ARRAY = -3, 4_000_000
 
@@ -65,9 +68,7 @@ _MMAP_THRESHOLD, _LARGE_ARRAY = -3, 4_000_000
 @map_option
 @sheet_option
 @encoding_option
-@click.option(
-    "--pseudonymise", is_flag=True, help="Write a keyed hash in place of each id; the key is in ADCR_PSEUDONYM_KEY."
-)
+@_PSEUDONYMISE
 @click.option(
     "--engine",
     type=click.Choice(["threads", "dask"]),
@@ -197,6 +198,7 @@ def _spare_memory() -> None:
 @map_option
 @sheet_option
 @encoding_option
+@_PSEUDONYMISE
 @click.option("--json", "as_json", is_flag=True, help="Also print what the page holds as JSON for machines.")
 def explain(
     model: str,
@@ -207,6 +209,7 @@ def explain(
     mapping: str | None,
     sheet: str | None,
     encoding: str | None,
+    pseudonymise: bool,
     as_json: bool,
 ) -> None:
     """Write a page on why the patients of FILE, or one of them, have the scores that MODEL gives them.
@@ -219,10 +222,12 @@ def explain(
     from features.orderly_end import ending_orderly
     from serving.explaining.explain_file import ExplainTask, default_page, explain_file
     from serving.model_location import model_folder
+    from serving.pseudonyms import pseudonyms_from_environment
 
+    pseudonyms = pseudonyms_from_environment() if pseudonymise else None
     place = output or default_page(file, of_patient=patient is not None)
     with ending_orderly(), model_folder(model) as folder:
-        document = explain_file(ExplainTask(file, folder, place, patient, adc, mapping, sheet, encoding))
+        document = explain_file(ExplainTask(file, folder, place, patient, adc, mapping, sheet, encoding, pseudonyms))
     click.echo(msgspec.json.encode(document).decode() if as_json else f"wrote {place}")
 
 

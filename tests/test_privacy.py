@@ -129,6 +129,25 @@ def test_pseudonymised_outputs_hold_no_id_and_no_unread_column(
     assert KEY not in output.with_suffix(".manifest.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("whose", ["cohort", "id", "pseudonym"])
+def test_pseudonymised_pages_hold_no_id(
+    whose: str,
+    file: Path,
+    bundle_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    pseudonym = Pseudonyms(KEY.encode()).of(CANARIES[20])
+    chosen = {"cohort": [], "id": ["--patient", CANARIES[20]], "pseudonym": ["--patient", pseudonym]}[whose]
+    page = file.with_name("why.html")
+    command = ["explain", str(bundle_folder), str(file), "-o", str(page), "--pseudonymise", "--json", *chosen]
+    assert adcr.main(command) == 0
+    assert leaks(file.parent, but=frozenset({"site.csv"})) == {}
+    assert found_in(capsys.readouterr().out) == set()
+    assert pseudonym in page.read_text(encoding="utf-8")
+
+
 def test_a_pseudonym_depends_on_id_and_key_and_stays_itself() -> None:
     one, other = Pseudonyms(b"k" * 16), Pseudonyms(b"l" * 16)
     assert one.of("P1") == one.of(" P1 ") == "PS-K3XW4FOYOZNGWFZ2"

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import logit
 
 from features.errors import InputError
+from training.one_thread import linear_algebra_on_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +167,7 @@ class CoreLogistic:
             LogisticRegression(C=RIDGE_C, max_iter=1000),
         )
         # On a busy machine two threads wait for each other at every step of so small a fit: forty times slower.
-        with threadpool_limits(1):
+        with linear_algebra_on_one_thread(), threadpool_limits(1, user_api="openmp"):
             self._pipeline.fit(table.features[self._columns].to_numpy(), table.outcome)
         return self
 

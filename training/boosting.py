@@ -22,12 +22,12 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from features.feature_schema import FeatureSchema
 from training.calibration import recalibrate
 from training.cohort_trees import TreeSettings, grow_trees
 from training.literature_use import LiteratureUse, steps_kept
+from training.one_thread import linear_algebra_on_one_thread
 from training.primed import Primed
 from training.primed_trees import PrimedTrees, matched_intercept, primed_trees
 from training.small_boosters import free_columns
@@ -164,8 +164,7 @@ class AdcResponseClassifier(ClassifierMixin, BaseEstimator):
         if self.prior is not None and self.prior.schema.names != schema.names:
             raise ValueError("the prior was made for other columns than the schema's")
         folds = self.inner_folds_of(outcome, np.arange(len(outcome)) if groups is None else np.asarray(groups))
-        # Sums of a linear algebra library depend on its threads; on one, models are the same on every machine.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with linear_algebra_on_one_thread():
             if self.prior is None:
                 self._fit_cohort_alone(matrix, outcome, folds, schema)
             else:

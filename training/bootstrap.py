@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from training import metrics
 from training.estimate import Estimate
+from training.one_thread import linear_algebra_on_one_thread
 
 if TYPE_CHECKING:
     from typing import Any
@@ -153,8 +153,7 @@ def evaluate(held_out: HeldOut, log_odds: Floats) -> Evaluation:
         return Evaluation(reasons=dict.fromkeys(metrics.METRICS, "the model gave a prediction that is no number"))
     ones = np.ones((len(held_out.outcome), 1))
     flat = _flat(log_odds, held_out.folds)
-    # Products this small gain nothing from several threads, which on a busy machine wait for each other.
-    with threadpool_limits(1, user_api="blas"):
+    with linear_algebra_on_one_thread():
         values = {m: float(v[0]) for m, v in _all_metrics(held_out, log_odds, ones, flat=flat).items()}
         blocks = [
             _all_metrics(held_out, log_odds, held_out.weights[:, start : start + _BLOCK], flat=flat)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from features.adcs import adcs
 from features.feature_table import encode
 from training.column_scores import ColumnScale, column_scale, level_scores
+from training.one_thread import linear_algebra_on_one_thread
 from training.prior_terms import Routes, Term, directions_of, routes_of, terms_of
 from training.prior_trees import PriorTrees, split_by_step, steps_of
 from training.small_boosters import safe_names
@@ -132,7 +132,7 @@ def make_cohort_prior(evidence: Evidence, schema: FeatureSchema, adc_ids: Iterab
     -------
     CohortPrior
     """
-    with threadpool_limits(limits=1, user_api="blas"):
+    with linear_algebra_on_one_thread():
         return _make(evidence, schema, sorted(set(adc_ids)), endpoint)
 
 

@@ -16,6 +16,7 @@ from training.explaining.record import explanation_record
 from training.explaining.refits import Refits
 from training.explanations import influences
 from training.learning_curve import CurvePoint, learning_curve
+from training.one_thread import linear_algebra_on_one_thread
 from training.training_plan import FOLDS, REPEATS, Plan, Prepared, prepare_training, prior_of
 from training.training_result import TrainingResult
 from training.validation.of_training import split_of, validation_record
@@ -123,6 +124,11 @@ def train_prepared(
     -------
     TrainingResult
     """
+    with linear_algebra_on_one_thread():
+        return _train(cohort, prepared, name, progress)
+
+
+def _train(cohort: Cohort, prepared: Prepared, name: str, progress: Progress | None) -> TrainingResult:
     started = perf_counter()
     table, seed = prepared.table, prepared.plan.seed
     tuning = prepared.plan.tuning

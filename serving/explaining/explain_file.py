@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,11 @@ from serving.output_files import default_output
 from training.model_trust import trusted_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from features.cohort import Cohort
     from features.report.document import Document
+    from serving.pseudonyms import Pseudonyms
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class ExplainTask:
         Id of the patient whose page is wanted, and the ADC where the patient has several rows.
     mapping, sheet, encoding : str or None
         How to read the file.
+    pseudonyms : Pseudonyms, optional
+        Replaces ids on the page.
     """
 
     file: Path
@@ -47,6 +52,7 @@ class ExplainTask:
     mapping: str | None = None
     sheet: str | None = None
     encoding: str | None = None
+    pseudonyms: Pseudonyms | None = None
 
 
 def default_page(file: Path, *, of_patient: bool) -> Path:
@@ -89,7 +95,9 @@ def explain_file(task: ExplainTask) -> Document:
     _check_output(task)
     bundle = trusted_bundle(task.bundle_folder)
     cohort = read_cohort(task.file, mapping=task.mapping, sheet=task.sheet, encoding=task.encoding, for_scoring=True)
-    row = None if task.patient is None else _row_of(cohort, task.patient, task.adc)
+    hidden = task.pseudonyms.of if task.pseudonyms else str.strip
+    cohort = replace(cohort, patients=cohort.patients.assign(patient_id=cohort.patients["patient_id"].map(hidden)))
+    row = None if task.patient is None else _row_of(cohort, task.patient, task.adc, hidden)
     explained = explain_patients(bundle, cohort)
     document = cohort_document(explained) if row is None else patient_document(explained, row)
     write_whole(task.output, page(document))
@@ -110,8 +118,9 @@ def _check_output(task: ExplainTask) -> None:
         raise InputError("--adc chooses among the rows of one patient.", where="--adc", mend="Name one with --patient.")
 
 
-def _row_of(cohort: Cohort, patient: str, adc: str | None) -> int:
-    rows = np.flatnonzero((cohort.patients["patient_id"] == patient.strip()).to_numpy())
+def _row_of(cohort: Cohort, patient: str, adc: str | None, hidden: Callable[[str], str]) -> int:
+    """Row of a patient, named by the id in the file or by its pseudonym."""
+    rows = np.flatnonzero((cohort.patients["patient_id"] == hidden(patient)).to_numpy())
     if adc is not None:
         rows = rows[(cohort.patients["adc"].iloc[rows] == adc).to_numpy()]
     if len(rows) == 1:
@@ -120,7 +129,7 @@ def _row_of(cohort: Cohort, patient: str, adc: str | None) -> int:
     if len(rows):
         drugs = listed([str(a) for a in cohort.patients["adc"].iloc[rows]], conjunction="or")
         raise InputError(f"this patient has {len(rows)} rows.", where=where, mend=f"Choose with --adc {drugs}.")
-    put_aside = [r for r, cells in cohort.raw_rejected.items() if patient.strip() in cells.values()]
+    put_aside = [r for r, cells in cohort.raw_rejected.items() if hidden(patient) in map(hidden, cells.values())]
     if put_aside:
         raise InputError(
             "this patient cannot be scored: the row has a fault.",
