@@ -303,7 +303,10 @@ def bare(folder: Path, rows: int) -> None:
     record = _bundle(folder).record
     kernel = TreeKernel(read_trees(_bundle(folder).model_text))
     kernel.predict(np.full((1, len(record.schema.columns)), np.nan))
-    reader = csv.open_csv(folder / f"{rows}.csv", csv.ReadOptions(block_size=8 * 2**20))
+    # Told what the columns hold: to find out takes Arrow as long as to read them.
+    read = [c for c in record.schema.columns if c.source == "biomarker"]
+    told = csv.ConvertOptions(column_types={c.name: pa.string() if c.levels else pa.float64() for c in read})
+    reader = csv.open_csv(folder / f"{rows}.csv", csv.ReadOptions(block_size=8 * 2**20), convert_options=told)
 
     def predicted(batch: Any) -> Any:
         matrix = np.full((batch.num_rows, len(record.schema.columns)), np.nan, order="F")

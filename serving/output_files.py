@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.errors import InputError
+from features.errors import InputError, OutputError
+from features.whole_file import require_folder
 
 #: Endings that a score file may have.
 FORMATS = (".csv", ".parquet")
@@ -74,7 +75,9 @@ def check_output(output: Path, *, inputs: tuple[Path, ...]) -> OutputFiles:
     Raises
     ------
     InputError
-        The format is unknown, the folder does not exist, or an input would be overwritten.
+        The format is unknown, or an input would be overwritten.
+    OutputError
+        There is no such folder, it may not be written to, or what bears the name is no file.
     """
     if output.suffix.lower() not in (*FORMATS, ""):
         raise InputError(
@@ -82,14 +85,11 @@ def check_output(output: Path, *, inputs: tuple[Path, ...]) -> OutputFiles:
             where="--output",
             mend="End it in .csv or .parquet, or name a folder without an ending.",
         )
-    if not output.parent.is_dir():
-        raise InputError(
-            "there is no such folder.", where=str(output.parent), mend="Create it, or name another output."
-        )
+    require_folder(output)
     files = OutputFiles.of(output)
     for path in files.all:
         if path.exists() and not path.is_file() and not (files.in_parts and path == files.scores and path.is_dir()):
-            raise InputError("this is no ordinary file.", where=str(path), mend="Name another output.")
+            raise OutputError("this is no ordinary file.", where=str(path), mend="Name another output.")
         if path.exists() and any(read.exists() and path.samefile(read) for read in inputs):
             raise InputError("an output would overwrite an input.", where=str(path), mend="Name another output.")
     return files

@@ -330,15 +330,16 @@ def test_the_model_may_be_named_as_for_scoring_and_never_after_the_file(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "code", "told"),
     [
-        (["-o", "page.pdf"], "'page.pdf' is no page. End it in .html."),
-        (["-o", "nowhere/page.html"], "there is no such folder."),
-        (["--adc", "T-DM1", "-o", "page.html"], "--adc chooses among the rows of one patient."),
+        (["-o", "page.pdf"], 2, "'page.pdf' is no page. End it in .html."),
+        (["-o", "nowhere/page.html"], 5, "its folder does not exist."),
+        (["--adc", "T-DM1", "-o", "page.html"], 2, "--adc chooses among the rows of one patient."),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_any_work(
     options: list[str],
+    code: int,
     told: str,
     bundle_folder: Path,
     cohort_csv: Path,
@@ -347,7 +348,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert adcr.main(["explain", str(bundle_folder), str(cohort_csv), *options]) == 2
+    assert adcr.main(["explain", str(bundle_folder), str(cohort_csv), *options]) == code
     assert told in capsys.readouterr().err
 
 

@@ -41,7 +41,7 @@ def broken_off(cohort: Cohort, prepared: Prepared, kept: KeptFits, after: int) -
         if sum(done) >= after:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match="fits are kept"), fits_kept(kept):
+    with pytest.raises(KeyboardInterrupt, match=r"fits? (is|are) kept"), fits_kept(kept):
         train_prepared(cohort, prepared, name="m", progress=stop)
 
 
@@ -147,7 +147,7 @@ def test_the_command_tells_what_is_kept_and_what_it_took_over(
         interrupted.setattr(training_session, "_progress", interrupting)
         assert adcr.main(train) == 130
     told = capsys.readouterr().err.lstrip("\n")
-    assert told == "adcr train: interrupted; 9 fits are kept, and the same command goes on from them.\n"
+    assert told == "adcr train: interrupted; 9 fits are kept, and the same command goes on from there.\n"
     assert adcr.main(train) == 0
     assert "9 fits were taken over from the same training, broken off before." in capsys.readouterr().out
     assert not list((tmp_path / "cache" / "adcr" / "trainings").iterdir())

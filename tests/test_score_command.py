@@ -428,19 +428,19 @@ def test_an_input_is_never_overwritten(
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "code", "told"),
     [
-        ("out.xlsx", "End it in .csv or .parquet"),
-        ("out.xls", "End it in .csv or .parquet"),
-        ("no/such/out.csv", "there is no such folder"),
-        ("folder.csv", "no ordinary file"),
+        ("out.xlsx", 2, "End it in .csv or .parquet"),
+        ("out.xls", 2, "End it in .csv or .parquet"),
+        ("no/such/out.csv", 5, "its folder does not exist. Create it, or name another file."),
+        ("folder.csv", 5, "no ordinary file"),
     ],
 )
 def test_an_output_that_cannot_be_is_refused_before_any_work(
-    run: Any, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, told: str
+    run: Any, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, code: int, told: str
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
-    assert run(file, "-o", str(tmp_path / output)) == 2
+    assert run(file, "-o", str(tmp_path / output)) == code
     assert told in one_line(capsys)
     assert written(tmp_path) == {"site_a.csv", "folder.csv"}
 

@@ -82,7 +82,8 @@ def fits_kept(kept: KeptFits) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         if fits := kept.count():
-            raise KeyboardInterrupt(f"{fits} fits are kept, and the same command goes on from them") from error
+            told = "1 fit is" if fits == 1 else f"{fits} fits are"
+            raise KeyboardInterrupt(f"{told} kept, and the same command goes on from there") from error
         raise
     finally:
         _kept.reset(token)

@@ -12,7 +12,7 @@ from features.cohort_file import read_cohort
 from features.errors import InputError
 from features.faults import listed, shown
 from features.report.page import page
-from features.whole_file import write_whole
+from features.whole_file import require_folder, write_whole
 from serving.explaining.cohort_document import cohort_document
 from serving.explaining.explained_cohort import explain_patients
 from serving.explaining.patient_document import patient_document
@@ -108,10 +108,7 @@ def _check_output(task: ExplainTask) -> None:
     output = task.output
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"'{output.name}' is no page.", where="--output", mend="End it in .html.")
-    if not output.parent.is_dir():
-        raise InputError(
-            "there is no such folder.", where=str(output.parent), mend="Create it, or name another output."
-        )
+    require_folder(output)
     if output.exists() and task.file.exists() and output.samefile(task.file):
         raise InputError("the page would overwrite the input.", where=str(output), mend="Name another output.")
     if task.adc is not None and task.patient is None:
