@@ -197,9 +197,12 @@ def _forked_trial(request: TrialRequest) -> str:
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
         signal.alarm(0)
-        model_trial._limit()
-        os.write(write, msgspec.json.encode(TrialVerdict(model_trial._fault(request))))
-        os._exit(0)
+        try:
+            model_trial._limit()
+            os.write(write, msgspec.json.encode(TrialVerdict(model_trial._fault(request))))
+        finally:
+            # Whatever it raised: what comes after belongs to the parent, its temporary folder too.
+            os._exit(0)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         answer = pipe.read()

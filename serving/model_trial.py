@@ -103,7 +103,8 @@ def _score_fault(request: TrialRequest) -> str:
         booster = lightgbm.Booster(model_str=request.model_text)
         scores = booster.predict(matrix, raw_score=True, num_threads=1)
         shap = booster.predict(matrix, pred_contrib=True, num_threads=1)
-    except lightgbm.basic.LightGBMError as error:
+    # What the library refuses, and what its Python side cannot read of what the library tells.
+    except (lightgbm.basic.LightGBMError, ValueError) as error:
         return f"LightGBM refuses model.txt ({str(error).splitlines()[0][:100]})"
     if not np.allclose(scores, golden.log_odds, rtol=0, atol=TOLERANCE):
         return "it does not give its golden rows the scores that it was written with"
