@@ -188,6 +188,9 @@ def _sized(text: bytes) -> bytes:
     return re.sub(rb"^tree_sizes=.*$", b"tree_sizes=" + sizes, text, count=1, flags=re.MULTILINE)
 
 
+_RAISED = "the trial raised"
+
+
 def _forked_trial(request: TrialRequest) -> str:
     read, write = os.pipe()
     child = os.fork()
@@ -199,15 +202,20 @@ def _forked_trial(request: TrialRequest) -> str:
         signal.alarm(0)
         try:
             model_trial._limit()
-            os.write(write, msgspec.json.encode(TrialVerdict(model_trial._fault(request))))
-        finally:
-            # Whatever it raised: what comes after belongs to the parent, its temporary folder too.
-            os._exit(0)
+            what = model_trial._fault(request)
+        except BaseException as error:
+            what = f"{_RAISED} {error!r}"
+        # Here, whatever happened: what comes after belongs to the parent, its temporary folder too.
+        os.write(write, msgspec.json.encode(TrialVerdict(what)))
+        os._exit(0)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         answer = pipe.read()
     _, status = os.waitpid(child, 0)
-    return msgspec.json.decode(answer, type=TrialVerdict).what if answer else f"ended the process ({status})"
+    what = msgspec.json.decode(answer, type=TrialVerdict).what if answer else f"ended the process ({status})"
+    if what.startswith(_RAISED):
+        raise Finding(what)
+    return what
 
 
 def _trained(folder: Path) -> Path:

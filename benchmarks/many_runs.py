@@ -59,10 +59,9 @@ def main() -> None:
         started = time.monotonic()
         if options.trainings:
             models, scores = _repeated(Path(place) / "trainings", options.trainings, options.patients)
-            print(
-                f"{options.trainings} trainings with 1 to {_MOST_THREADS} threads: {len(models)} model(s) and", end=" "
-            )
-            print(f"{len(scores)} file(s) of scores, {time.monotonic() - started:.0f} s")
+            took = time.monotonic() - started
+            told = f"{len(models)} model(s) and {len(scores)} file(s) of scores, {took:.0f} s"
+            print(f"{options.trainings} trainings with 1 to {_MOST_THREADS} threads: {told}")
             require(len(models) == len(scores) == 1, "trainings differ")
 
 
@@ -70,7 +69,7 @@ def _kept_runs(folder: Path, processes: int, runs: int) -> int:
     """Count the runs of processes that begin together in an empty store."""
     command = [sys.executable, "-c", _RUNS]
     started = [
-        subprocess.Popen([*command, str(number), str(runs)], cwd=folder, env=_environment())
+        subprocess.Popen([*command, str(number), str(runs)], cwd=folder, env=_environment(folder))
         for number in range(processes)
     ]
     codes = [process.wait() for process in started]
@@ -96,15 +95,17 @@ def _repeated(folder: Path, trainings: int, patients: int) -> tuple[set[str], se
 
 
 def _adcr(folder: Path, threads: int, *arguments: str) -> None:
-    environment = _environment() | dict.fromkeys(_THREADS, str(threads))
+    environment = _environment(folder) | dict.fromkeys(_THREADS, str(threads))
     command = [sys.executable, "-m", "adcr", *arguments]
     code = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
     require(code == 0, f"'adcr {arguments[0]}' ended with {code}")
 
 
-def _environment() -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "ADCR_"))}
-    return kept | {"PYTHONPATH": str(Path.cwd()), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    # A cache of its own: what a user's holds of such a training may have been made with another number of threads.
+    own = {"PYTHONPATH": str(Path.cwd()), "MLFLOW_DISABLE_TELEMETRY": "true", "XDG_CACHE_HOME": str(folder / "cache")}
+    return kept | own
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def _mend(code: int) -> str:
     if code in _NO_ROOM:
         return "Nothing was left half written. Make room, or name another file."
     if code == errno.ENOENT:
-        return "Create it, or name another file."
+        return "Create the folder, or name another file."
     return "Name another file."
 
 

@@ -161,30 +161,43 @@ def test_a_workbook_that_declares_entities_is_refused(tmp_path: Path) -> None:
     assert "declares a document type" in refused(path)
 
 
-def test_entities_are_found_wherever_they_are_declared(tmp_path: Path) -> None:
-    path = tmp_path / "cohort.xlsx"
-    # Across two of the pieces that markup is looked at in.
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("xl/workbook.xml", b"<!--" + b"x" * (64 * 1024 - 10) + b"--><!DOCTYPE x []><workbook/>")
-    assert "declares a document type" in refused(path)
+def with_sheet(path: Path, content: bytes) -> Path:
+    """A workbook whose only sheet is this."""
+    whole = path.with_name("whole.xlsx")
+    workbook(whole)[0].save(whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for item in old.infolist():
+            new.writestr(item, content if item.filename == "xl/worksheets/sheet1.xml" else old.read(item))
+    return path
 
 
-def test_markup_that_nests_as_in_no_workbook_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
-    path = tmp_path / "cohort.xlsx"
-    workbook(path)[0].save(path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("xl/worksheets/sheet2.xml", b'\xef\xbb\xbf<?xml version="1.0"?>' + b"<row>" * 20_000)
-    assert "xl/worksheets/sheet2.xml nests more than 10,000 deep" in refused(path)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_are_found_wherever_they_are_declared(tmp_path: Path, encoding: str) -> None:
+    sheet = f'<?xml version="1.0" encoding="{encoding}"?><!--{"x" * 100_000}--><!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'
+    told = refused(with_sheet(tmp_path / "cohort.xlsx", sheet.encode(encoding)))
+    assert "xl/worksheets/sheet1.xml declares a document type" in told
 
 
-def test_pictures_and_long_sheets_of_a_workbook_do_not_count_as_nested(tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["<row>", "<row>/>", "<row><!--</</-->"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_markup_that_nests_as_in_no_workbook_is_refused_before_it_is_read(
+    tmp_path: Path, encoding: str, level: str
+) -> None:
+    sheet = f'<?xml version="1.0" encoding="{encoding}"?>' + level * 20_000 + "</row>" * 20_000
+    told = refused(with_sheet(tmp_path / "cohort.xlsx", sheet.encode(encoding)))
+    assert "xl/worksheets/sheet1.xml nests more than 256 deep" in told
+
+
+def test_pictures_drawings_and_long_sheets_do_not_count_as_nested(tmp_path: Path) -> None:
     path = tmp_path / "cohort.xlsx"
     book, sheet = workbook(path)
     for number in range(8_000):
         sheet.append([f"P{number}", "T-DXd", "<3+>"])
     book.save(path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("xl/media/image1.png", b"\x89PNG" + b"<" * 50_000)
+        archive.writestr("xl/media/image1.emf", b"\x01" * 2000 + b"<!DOCTYPE html>" + b"<" * 50_000)
+        archive.writestr("xl/drawings/vmlDrawing1.vml", b"<xml>" + b"<br>" * 20_000)
+        archive.writestr("customXml/item1.xml", b"<a><![CDATA[" + b"<b" * 20_000 + b"]]></a>")
     assert len(read_cohort(path).rejected) >= 8_000
 
 

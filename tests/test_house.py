@@ -159,7 +159,7 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert adcr.main(command) == 5
-    assert "its folder does not exist. Create it, or name another file." in capsys.readouterr().err
+    assert "its folder does not exist. Create the folder, or name another file." in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from features.cohort import Cohort, CohortSource
 from features.feature_table import build_schema, encode
 from features.synthetic import simulate_cohort
+from training import tuning
 from training.boosting import AdcResponseClassifier
 from training.cohort_prior import CohortPrior
 from training.prior import build_prior
@@ -169,16 +170,23 @@ def test_it_passes_scikit_learns_checks_but_for_those_that_named_biomarkers_rule
 # -- tuning ------------------------------------------------------------------------------------------------------
 
 
-def test_a_search_that_was_broken_off_goes_on_and_ends_with_the_same_settings(case: Case, tmp_path: Path) -> None:
+def test_a_search_that_was_broken_off_goes_on_and_ends_with_the_same_settings(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = small_search(case)
     whole = tune(*arguments)
 
-    def stop(_: int) -> None:
+    run_trial = tuning._run_trial
+
+    def run_and_stop(*given: Any, **named: Any) -> None:
+        run_trial(*given, **named)
         raise KeyboardInterrupt
 
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            tune(*arguments, journal=tmp_path, progress=stop)
+        with monkeypatch.context() as patch:
+            patch.setattr(tuning, "_run_trial", run_and_stop)
+            with pytest.raises(KeyboardInterrupt):
+                tune(*arguments, journal=tmp_path)
     # As a search leaves it that the disk has no more room for.
     (journal,) = tmp_path.glob("*.journal")
     with journal.open("ab") as end:
@@ -199,7 +207,11 @@ def test_two_searches_of_the_same_at_once_end_with_the_same_settings(case: Case,
     assert sorted(f.resumed for f in found) == [0, 6]
 
 
-@pytest.mark.parametrize("spoilt", [b"\x00\xff\n", b"[]\n", b"no json\n{}\n"], ids=["bytes", "list", "text"])
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"\x00\xff\n", b"[]\n", b"no json\n", b"{}\n", b'{"op_code": 99, "worker_id": "x"}\n'],
+    ids=["bytes", "list", "text", "no record", "strange record"],
+)
 def test_a_search_begins_anew_where_its_journal_is_spoilt(case: Case, tmp_path: Path, spoilt: bytes) -> None:
     search = small_search(case)
     found = tune(*search, journal=tmp_path)
@@ -208,6 +220,24 @@ def test_a_search_begins_anew_where_its_journal_is_spoilt(case: Case, tmp_path: 
     again = tune(*search, journal=tmp_path)
     assert again.resumed == 0
     assert again.settings == found.settings
+
+
+def test_a_search_that_ran_out_of_time_stays_as_it_is_whoever_asks_again(case: Case, tmp_path: Path) -> None:
+    *search, _ = small_search(case)
+    brief = TuningPlan(trials=200, seconds=0.3)
+    first, again = (tune(*search, brief, journal=tmp_path) for _ in range(2))
+    assert first.timed_out
+    assert (again.trials, again.settings, again.log_loss) == (first.trials, first.settings, first.log_loss)
+
+
+def test_a_search_takes_nothing_over_from_other_code_or_libraries(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = small_search(case)
+    tune(*search, journal=tmp_path)
+    assert tune(*search, journal=tmp_path).resumed == 6
+    monkeypatch.setattr(tuning, "code_and_libraries", lambda: "other")
+    assert tune(*search, journal=tmp_path).resumed == 0
 
 
 def test_a_search_goes_without_a_journal_that_cannot_be_had(case: Case, tmp_path: Path) -> None:

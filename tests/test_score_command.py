@@ -432,7 +432,7 @@ def test_an_input_is_never_overwritten(
     [
         ("out.xlsx", 2, "End it in .csv or .parquet"),
         ("out.xls", 2, "End it in .csv or .parquet"),
-        ("no/such/out.csv", 5, "its folder does not exist. Create it, or name another file."),
+        ("no/such/out.csv", 5, "its folder does not exist. Create the folder, or name another file."),
         ("folder.csv", 5, "no ordinary file"),
     ],
 )

@@ -58,7 +58,7 @@ def cross_validate(
     held_out : HeldOut
         Folds and outcomes.
     progress : callable, optional
-        Called with 1 after each fit.
+        Called with the number of fits done since the last call.
     refits : Refits, optional
         Keeps what each fold's model makes of its columns; for a `Boosted` candidate.
     without : str

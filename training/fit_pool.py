@@ -107,7 +107,7 @@ def run_fits(
     of : str
         What is fitted, and to what end: with the job it names the fit within its training.
     progress : callable, optional
-        Called with 1 after each fit.
+        Called with the number of fits done since the last call; first with those that are kept.
 
     Returns
     -------
@@ -121,7 +121,8 @@ def run_fits(
     """
     kept = _kept.get()
     names = [" ".join([of, *map(str, job)]) for job in jobs]
-    found = {} if kept is None else {job: known for job, name in enumerate(names) if (known := kept.find(name))}
+    before = {} if kept is None else {number: kept.find(name) for number, name in enumerate(names)}
+    found = {number: known for number, known in before.items() if known is not None}
     if progress and found:
         progress(len(found))
     with _fit_pool() as pool:

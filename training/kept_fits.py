@@ -12,8 +12,9 @@ import contextlib
 import hashlib
 import secrets
 import shutil
+import stat
 import time
-import zipfile
+from functools import lru_cache
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 #: Libraries that decide what a fit gives.
 _LIBRARIES = ("lightgbm", "numpy", "optuna", "pandas", "scikit-learn", "scipy")
 _DAYS = 7
+#: A kept fit is the SHA-256 of an NPZ archive, and the archive: what is spoilt is not read.
+_DIGEST, _ENDING = 32, ".fit"
 
 
 class KeptFits:
@@ -69,10 +72,14 @@ class KeptFits:
             None where the fit was not done, or what is kept of it cannot be read.
         """
         try:
-            with np.load(BytesIO(self._file(name).read_bytes()), allow_pickle=False) as kept:
-                found = {key: kept[key] for key in kept.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            content = self._file(name).read_bytes()
+        except OSError:
             return None
+        digest, packed = content[:_DIGEST], content[_DIGEST:]
+        if hashlib.sha256(packed).digest() != digest:
+            return None
+        with np.load(BytesIO(packed), allow_pickle=False) as kept:
+            found = {key: kept[key] for key in kept.files}
         self.taken_over += 1
         return found
 
@@ -86,13 +93,17 @@ class KeptFits:
         """
         packed = BytesIO()
         np.savez(packed, **found)  # type: ignore[arg-type]
+        content = packed.getvalue()
         file = self._file(name)
         temporary = file.with_suffix(f".{secrets.token_hex(6)}.part")
-        with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Without waiting for the disk: what a power failure spoils is only done again.
-            temporary.write_bytes(packed.getvalue())
+            temporary.write_bytes(hashlib.sha256(content).digest() + content)
             temporary.replace(file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def count(self) -> int:
         """Count the fits whose results lie there.
@@ -101,14 +112,14 @@ class KeptFits:
         -------
         int
         """
-        return sum(1 for _ in self.folder.glob("*.npz"))
+        return sum(1 for _ in self.folder.glob(f"*{_ENDING}"))
 
     def forget(self) -> None:
         """Take everything away: the training has ended well."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, name: str) -> Path:
-        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.npz"
+        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}{_ENDING}"
 
 
 def kept_fits(prepared: Prepared) -> KeptFits:
@@ -137,21 +148,39 @@ def forget_old(folder: Path) -> None:
     folder : Path
     """
     oldest = time.time() - _DAYS * 86_400
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.stat().st_mtime < oldest:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    try:
+        lying = list(folder.iterdir())
+    except OSError:
+        return
+    for path in lying:
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            if status.st_mtime < oldest:
+                shutil.rmtree(path) if stat.S_ISDIR(status.st_mode) else path.unlink()
+
+
+@lru_cache(maxsize=1)
+def code_and_libraries() -> str:
+    """Hash of the code and the versions of the libraries that decide what a fit gives.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
+    digest = hashlib.sha256(msgspec.json.encode(package_versions(_LIBRARIES)))
+    for package in ("features", "training"):
+        for path in sorted(Path(str(files(package))).rglob("*")):
+            if path.suffix in (".py", ".toml"):
+                digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _key(prepared: Prepared) -> str:
     """Hash of all that decides what a training's fits give."""
     table, prior = prepared.table, prepared.prior
-    named = (prepared.endpoint, prepared.plan, prior.key if prior else "", package_versions(_LIBRARIES))
+    named = (prepared.endpoint, prepared.plan, prior.key if prior else "", code_and_libraries())
     digest = hashlib.sha256(msgspec.json.encode((*named, table.schema, table.adc.tolist()), enc_hook=str))
-    for package in ("features", "training"):
-        for path in sorted(Path(str(files(package))).rglob("*")):
-            if path.suffix in (".py", ".toml"):
-                digest.update(path.name.encode() + path.read_bytes())
     numbers = (table.outcome, table.patient, table.groups, table.rows, prepared.held_out.folds)
     for array in (table.features.to_numpy(), *numbers):
         digest.update(repr((array.dtype, array.shape)).encode() + np.ascontiguousarray(array).tobytes())

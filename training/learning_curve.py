@@ -80,7 +80,7 @@ def learning_curve(
         Fold that holds each patient out.
     seed : int
     progress : callable, optional
-        Called with 1 after each fit; `len(makers) * n_folds * len(curve_sizes(...))` in all.
+        Called with the number of fits done since the last call; `len(makers) * n_folds * len(curve_sizes(...))` in all.
 
     Returns
     -------

@@ -154,6 +154,9 @@ def train_file(request: TrainingRequest, *, show_progress: bool = True) -> Train
     ):
         with _progress("training", prepared.fits, show=show_progress) as progress:
             result = train_prepared(cohort, prepared, name=name, progress=progress)
+        if kept.taken_over:
+            # Its seconds are those of this start alone.
+            run.client.set_tag(run.run_id, "adcr.fits_taken_over", str(kept.taken_over))
         if request.output:
             write_bundle(request.output, result.record, result.model_text)
         log_settings(run, result)

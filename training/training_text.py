@@ -152,7 +152,7 @@ def _taken_over(session: TrainingSession) -> list[str]:
     if not session.taken_over:
         return []
     fits = "1 fit was" if session.taken_over == 1 else f"{session.taken_over} fits were"
-    return wrapped(f"{fits} taken over from the same training, broken off before.")
+    return wrapped(f"{fits} taken over from an earlier start of this training.")
 
 
 def _written(session: TrainingSession) -> list[str]:

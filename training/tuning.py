@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from training.cohort_trees import InnerFolds, TreeSettings
-from training.kept_fits import forget_old
+from training.kept_fits import code_and_libraries, forget_old
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from features.feature_schema import FeatureColumn
@@ -37,7 +37,7 @@ _LOOK_EVERY = 10
 #: Trials before pruning starts; the first is always the settings that tuning starts from.
 _UNPRUNED = 3
 #: Name of the only search in a journal.
-_STUDY = "settings"
+_STUDY, _SECONDS = "settings", "seconds"
 #: Rounds without improvement that end a trial: at these learning rates later ones gain nothing that decides.
 _PATIENCE = 10
 
@@ -91,7 +91,6 @@ def tune(
     plan: TuningPlan,
     *,
     journal: Path | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> Tuned:
     """Search for the settings of the cohort's trees with the lowest log loss on inner folds.
 
@@ -107,8 +106,6 @@ def tune(
     plan : TuningPlan
     journal : Path, optional
         Folder of journals; the search's own file is named by the hash of all it depends on.
-    progress : callable, optional
-        Called with 1 after each trial.
 
     Returns
     -------
@@ -118,30 +115,28 @@ def tune(
     if journal is not None:
         try:
             with _held_journal(journal, _search_key(matrix, outcome, folds, columns, start), plan.seconds) as file:
-                return _search(inner, start, plan, file, progress)
-        except (OSError, Timeout):
+                return _search(inner, start, plan, file)
+        except OSError:  # filelock's Timeout is one too
             pass
-    return _search(inner, start, plan, None, progress)
+    return _search(inner, start, plan, None)
 
 
-def _search(
-    inner: InnerFolds, start: TreeSettings, plan: TuningPlan, file: Path | None, progress: Callable[[int], None] | None
-) -> Tuned:
+def _search(inner: InnerFolds, start: TreeSettings, plan: TuningPlan, file: Path | None) -> Tuned:
     import optuna
 
-    started = perf_counter()
     with _QUIET:
         study = _study(file)
         resumed = done = len(_finished(study))
-        if progress and resumed:
-            progress(min(resumed, plan.trials))
-        while done < plan.trials and perf_counter() - started < plan.seconds:
+        # Time that was worked before counts: what has timed out stays as it is, whoever asks again.
+        began = perf_counter() - study.user_attrs.get(_SECONDS, 0.0)
+        while done < plan.trials and perf_counter() - began < plan.seconds:
             # The sampler is seeded by the trial's number: a resumed search draws what an unbroken one would have.
             study.sampler = optuna.samplers.TPESampler(seed=start.seed * 10_007 + done, n_startup_trials=8)
             _run_trial(study, inner, start, first=done == 0)
             done += 1
-            if progress:
-                progress(1)
+            study.set_user_attr(_SECONDS, perf_counter() - began)
+        if done < plan.trials:
+            study.set_user_attr(_SECONDS, max(plan.seconds, perf_counter() - began))
         finished = _finished(study)[: plan.trials]
     complete = [t for t in finished if t.state == optuna.trial.TrialState.COMPLETE]
     best = min(complete, key=lambda t: (t.value, t.number), default=None)
@@ -218,34 +213,39 @@ def _held_journal(folder: Path, name: str, patience: float) -> Iterator[Path]:
 
 
 def _mend(file: Path) -> None:
-    """Take off the line that a full disk or a power failure cut; a journal spoilt further up begins anew."""
-    if not file.exists():
-        return
-    content = file.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    try:
-        for line in whole.splitlines():
-            msgspec.json.decode(line, type=dict)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        file.unlink()
-        return
-    if len(whole) < len(content):
-        os.truncate(file, len(whole))
+    """Take off the line that a full disk or a power failure cut."""
+    if file.exists():
+        os.truncate(file, file.read_bytes().rfind(b"\n") + 1)
 
 
 def _study(file: Path | None) -> Any:
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
-    storage = None
-    if file is not None:
-        # Optuna's own lock would stay after a killed search; the one held around this ends with its process.
-        lock: Any = _Held()
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(file), lock_obj=lock))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED, n_warmup_steps=_LOOK_EVERY)
-    return optuna.create_study(
-        study_name=_STUDY, storage=storage, pruner=pruner, direction="minimize", load_if_exists=True
-    )
+
+    def opened() -> Any:
+        storage = None
+        if file is not None:
+            # Optuna's own lock would stay after a killed search; the one held around this ends with its process.
+            lock: Any = _Held()
+            storage = optuna.storages.JournalStorage(JournalFileBackend(str(file), lock_obj=lock))
+        return optuna.create_study(
+            study_name=_STUDY, storage=storage, pruner=pruner, direction="minimize", load_if_exists=True
+        )
+
+    if file is None:
+        return opened()
+    try:
+        found = opened()
+        _finished(found)
+    except OSError:
+        raise
+    except Exception:
+        # Lines that are none of Optuna's: it fails on each in a way of its own.
+        file.unlink()
+        return opened()
+    return found
 
 
 class _Held:
@@ -271,7 +271,7 @@ def _search_key(
     matrix: Floats, outcome: Integers, folds: Integers, columns: tuple[FeatureColumn, ...], start: TreeSettings
 ) -> str:
     """Hash of all that a search depends on, its length apart: a longer search goes on from a shorter one."""
-    digest = hashlib.sha256(repr(start).encode() + msgspec.json.encode(columns))
+    digest = hashlib.sha256(code_and_libraries().encode() + repr(start).encode() + msgspec.json.encode(columns))
     for part in (np.ascontiguousarray(matrix), np.asarray(outcome, dtype=np.int64), np.asarray(folds, dtype=np.int64)):
         digest.update(repr(part.shape).encode() + part.tobytes())
     return digest.hexdigest()[:24]

@@ -146,7 +146,9 @@ def _check_target(path: Path) -> None:
     if path.is_dir():
         raise OutputError("this is a folder.", where=str(path), mend="Name a file in it.")
     if not path.parent.is_dir():
-        raise OutputError("its folder does not exist.", where=str(path), mend="Create it, or name another file.")
+        raise OutputError(
+            "its folder does not exist.", where=str(path), mend="Create the folder, or name another file."
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from typing import IO, TYPE_CHECKING, Any
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from features.faults import CohortRejectedError, listed
 from features.tables.text_table import check_shape, refuse, text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from features.cohort import Fault
@@ -32,9 +33,9 @@ _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationship
 #: files, and a sheet of more cells that are nearly all empty is no table.
 _SMALL_WORKBOOK, _MOST_MEMBERS, _FEW_CELLS = 16 * 1024 * 1024, 5_000, 4_000_000
 #: Bytes of markup looked at together, and levels of it that no workbook has.
-_PIECE, _DEEP = 64 * 1024, 10_000
-#: Byte order mark and white space, which may stand before markup.
-_BEFORE_MARKUP = b"\xef\xbb\xbf \t\r\n"
+_PIECE, _DEEP = 64 * 1024, 256
+#: Parts that are read of any workbook, beside the one sheet; pictures, drawings and the like are not.
+_READ = re.compile(r"\[Content_Types\]\.xml|(xl/)?_rels/.*\.rels|docProps/.*\.xml|xl/[^/]+\.xml")
 #: Memory of an empty cell.
 _CELL_BYTES = 8
 _CELL = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
@@ -64,9 +65,10 @@ def read_workbook(path: Path, *, limits: Limits, sheet: str | None = None) -> Te
     try:
         with zipfile.ZipFile(path) as archive:
             _check_sizes(path.name, archive, limits)
-            _check_markup(archive)
+            _check_markup(archive, (name for name in archive.namelist() if _READ.fullmatch(name)))
             title = _choose(path.name, _sheets(archive), sheet)
             member = _sheets(archive)[title]
+            _check_markup(archive, [member])
             merged = _merged_ranges(archive, member)
             _check_formulas(path.name, archive, member)
         return _read_sheet(path, title, merged, limits)
@@ -96,27 +98,33 @@ def _check_sizes(name: str, archive: zipfile.ZipFile, limits: Limits) -> None:
         raise ValueError(f"it holds {len(members):,} files")
 
 
-def _check_markup(archive: zipfile.ZipFile) -> None:
-    """Refuse XML such as no spreadsheet program writes, before any of it is parsed.
+def _check_markup(archive: zipfile.ZipFile, members: Iterable[str]) -> None:
+    """Refuse XML such as no spreadsheet program writes, before a tree is made of it.
 
     Declared entities can expand without end; markup within markup takes memory and time for every level.
     """
-    for member in archive.infolist():
-        depth, tail, markup = 0, b"", None
-        with archive.open(member) as stream:
+    for name in members:
+        depth = 0
+
+        def opened(_tag: str, _attributes: object, name: str = name) -> None:
+            nonlocal depth
+            depth += 1
+            if depth > _DEEP:
+                raise ValueError(f"{name} nests more than {_DEEP} deep")
+
+        def closed(_tag: str) -> None:
+            nonlocal depth
+            depth -= 1
+
+        def declared(*_: object, name: str = name) -> None:
+            raise ValueError(f"{name} declares a document type")
+
+        parser = expat.ParserCreate()
+        parser.StartElementHandler, parser.EndElementHandler = opened, closed
+        parser.StartDoctypeDeclHandler = declared
+        with archive.open(name) as stream:
             while piece := stream.read(_PIECE):
-                seen = tail + piece
-                markup = piece.lstrip(_BEFORE_MARKUP).startswith(b"<") if markup is None else markup
-
-                def new(mark: bytes, tail: bytes = tail, seen: bytes = seen) -> int:
-                    return seen.count(mark) - tail.count(mark)
-
-                if new(b"<!DOCTYPE"):
-                    raise ValueError(f"{member.filename} declares a document type")
-                depth += new(b"<") - new(b"<!") - new(b"<?") - 2 * new(b"</") - new(b"/>")
-                if markup and depth > _DEEP:
-                    raise ValueError(f"{member.filename} nests more than {_DEEP:,} deep")
-                tail = piece[-8:]
+                parser.Parse(piece)
 
 
 def _sheets(archive: zipfile.ZipFile) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.cohort_file import read_cohort
-from features.errors import InputError
+from features.errors import InputError, OutputError
 from features.faults import listed, shown
 from features.report.page import page
 from features.whole_file import require_folder, write_whole
@@ -109,6 +109,8 @@ def _check_output(task: ExplainTask) -> None:
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"'{output.name}' is no page.", where="--output", mend="End it in .html.")
     require_folder(output)
+    if output.is_dir():
+        raise OutputError("this is a folder.", where=str(output), mend="Name a file in it.")
     if output.exists() and task.file.exists() and output.samefile(task.file):
         raise InputError("the page would overwrite the input.", where=str(output), mend="Name another output.")
     if task.adc is not None and task.patient is None:

@@ -107,7 +107,7 @@ def optimism(
     resamples : int
     seed : int
     progress : callable, optional
-        Called with 1 after each fit.
+        Called with the number of fits done since the last call.
     refits : Refits, optional
         Keeps what each resample's model makes of its columns; for a `Boosted` candidate.
 
