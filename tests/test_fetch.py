@@ -451,7 +451,11 @@ def test_a_whole_study_whose_columns_need_a_mapping_stays_and_the_line_says_how_
     assert adcr.main(["cohort", "import", str(archive), "--map", str(mapping), "-o", str(output)]) == 0
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"something else"), gzip.compress(bytes(range(256)) * 9), TABLE])
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(b"something else"), gzip.compress(bytes(range(256)) * 9), TABLE],
+    ids=["text", "bytes", "table"],
+)
 def test_what_cannot_be_imported_leaves_the_cache_and_is_named(
     own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
