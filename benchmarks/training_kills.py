@@ -130,7 +130,7 @@ class Training:
         require(not other, f"{name} is not that of the undisturbed run: {', '.join(other)}; see {self.work.parent}")
 
     def _kept(self) -> list[Path]:
-        return list((self.cache / "adcr" / "trainings").glob("*/*.npz"))
+        return list((self.cache / "adcr" / "trainings").glob("*/*"))
 
     def _trials(self) -> int:
         """Finished trials in the journals."""
